@@ -11,6 +11,6 @@ export default [
   // A TypeBox schema and its Static type share one name: export const Message / export type Message.
   { files: ['**/*.ts'], rules: { '@typescript-eslint/no-redeclare': 'off' } },
   forwardOnly(['schemas/**/*.ts'], ['**/plugin/**', 'fastify', 'fastify-plugin']),
-  forwardOnly(['plugin/bayeux/**/*.ts'], ['**/transports/**', '**/index.js', 'fastify', 'fastify-plugin', 'node:http', 'node:http2']),
+  forwardOnly(['plugin/bayeux/**/*.ts'], ['**/transports/**', '../index.js', '../../index.js', 'fastify', 'fastify-plugin', 'node:http', 'node:http2']),
   forwardOnly(['plugin/transports/**/*.ts'], ['../index.js', '../standalone.js'])
 ]

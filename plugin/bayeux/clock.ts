@@ -1,0 +1,115 @@
+import { AsyncResource } from 'node:async_hooks'
+
+/** Where the server takes its time from. The default is monotonic; tests pass a clock of their own. */
+export interface TimeSource {
+  /** Milliseconds since any fixed moment. */
+  now (): number
+  setTimeout (callback: () => void, milliseconds: number): unknown
+  clearTimeout (handle: unknown): void
+}
+
+/** Something that the clock calls when its time has come. An object has one appointment at a time. */
+export interface Timed {
+  /** The clock's own: the tick of the appointment, -1 if there is none. */
+  tick: number
+  /** The clock's own: whether somebody is waiting for the appointment. */
+  awaited?: boolean
+  onTime (): void
+}
+
+// Node's timers can be told whether they keep the process alive; those of other time sources need not.
+interface Handle { ref?: () => void, unref?: () => void }
+
+const RESOLUTION = 50
+
+/**
+ * One coarse timer for every hold and expiry. Sessions move their appointment with every request, and only few of them are
+ * ever kept: so an appointment is an entry in the set of its tick, and one timeout wakes up every 50 ms for as long as there
+ * is any. An appointment is never kept too early, and at most a tick too late. The timeout does not keep the process alive,
+ * except for appointments that somebody waits for: an injected request has no socket that would.
+ */
+export class Clock {
+  readonly #source: TimeSource
+  readonly #ticks = new Map<number, Set<Timed>>()
+  // The timeout may be set from within somebody's request: what it calls must not inherit that request's async context.
+  readonly #root = new AsyncResource('fastify-cometd.clock')
+  #lastTick = 0
+  #awaited = 0
+  #handle: Handle | undefined
+
+  constructor (source: TimeSource) {
+    this.#source = source
+  }
+
+  now (): number {
+    return this.#source.now()
+  }
+
+  /** Makes or moves the appointment of `timed`. `delay` in ms; `awaited` if somebody is waiting for it. */
+  schedule (timed: Timed, delay: number, awaited = false): void {
+    this.cancel(timed)
+    if (this.#handle === undefined) {
+      this.#lastTick = Math.floor(this.now() / RESOLUTION)
+      this.#wakeUpLater()
+    }
+    const tick = Math.max(Math.ceil((this.now() + delay) / RESOLUTION), this.#lastTick + 1)
+    const appointments = this.#ticks.get(tick)
+    if (appointments === undefined) this.#ticks.set(tick, new Set([timed]))
+    else appointments.add(timed)
+    timed.tick = tick
+    if (awaited) {
+      timed.awaited = true
+      if (++this.#awaited === 1) this.#handle?.ref?.()
+    }
+  }
+
+  cancel (timed: Timed): void {
+    if (timed.tick === -1) return
+    const appointments = this.#ticks.get(timed.tick)
+    if (appointments?.delete(timed) && appointments.size === 0) this.#ticks.delete(timed.tick)
+    this.#ended(timed)
+  }
+
+  /** Forgets every appointment and stops the timeout. */
+  stop (): void {
+    for (const appointments of this.#ticks.values()) {
+      for (const timed of appointments) this.#ended(timed)
+    }
+    this.#ticks.clear()
+    this.#sleep()
+  }
+
+  #wakeUpLater (): void {
+    const handle = this.#source.setTimeout(() => this.#root.runInAsyncScope(this.#wakeUp, this), RESOLUTION)
+    this.#handle = handle as Handle
+    if (this.#awaited === 0) this.#handle.unref?.()
+  }
+
+  #ended (timed: Timed): void {
+    timed.tick = -1
+    if (timed.awaited !== true) return
+    timed.awaited = false
+    if (--this.#awaited === 0) this.#handle?.unref?.()
+  }
+
+  #sleep (): void {
+    this.#source.clearTimeout(this.#handle)
+    this.#handle = undefined
+  }
+
+  #wakeUp (): void {
+    const now = Math.floor(this.now() / RESOLUTION)
+    while (this.#lastTick < now && this.#ticks.size > 0) {
+      const appointments = this.#ticks.get(++this.#lastTick)
+      if (appointments === undefined) continue
+      this.#ticks.delete(this.#lastTick)
+      for (const timed of appointments) {
+        this.#ended(timed)
+        timed.onTime()
+      }
+    }
+    this.#lastTick = now
+    if (this.#ticks.size > 0) this.#wakeUpLater()
+    else this.#sleep()
+  }
+}

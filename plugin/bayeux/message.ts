@@ -1,0 +1,116 @@
+import type { Message } from '../../schemas/message.js'
+
+/** What a server tells a client about its next connects. Always whole: clients merge it over their defaults. */
+export interface Advice {
+  reconnect?: 'retry' | 'handshake' | 'none'
+  /** Milliseconds to wait before the next connect. */
+  interval?: number
+  /** Milliseconds that the next connect will be held. */
+  timeout?: number
+  'multiple-clients'?: boolean
+  [field: string]: unknown
+}
+
+/** The answer to one message. Policies, extensions and listeners may add to it. */
+export interface Reply {
+  channel?: string
+  id?: string | number
+  successful?: boolean
+  /** `CCC:arguments:text` (B41). */
+  error?: string
+  advice?: Advice
+  ext?: Record<string, unknown>
+  clientId?: string
+  subscription?: string | string[]
+  version?: string
+  minimumVersion?: string
+  supportedConnectionTypes?: readonly string[]
+  [field: string]: unknown
+}
+
+/** A message on its way to a client. */
+export interface OutgoingMessage<Data = unknown> {
+  channel: string
+  data?: Data
+  ext?: Record<string, unknown>
+  [field: string]: unknown
+}
+
+const TAKEN = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'reply', '__proto__'])
+// B23. The limit keeps an id from being a second payload.
+const ID = /^[A-Za-z0-9]{1,255}$/
+
+/**
+ * A message from a client, in one normal form: `null` for an absent field is absent, `subscription` is an array. Other fields
+ * that the client sent (credentials in a handshake, for example) are there under their own names.
+ */
+export class ServerMessage<Data = unknown> {
+  /** Name of the channel; checked before anyone sees the message. */
+  channel: string
+  id: string | number | undefined
+  clientId: string | undefined
+  data: Data
+  ext: Record<string, unknown> | undefined
+  advice: Record<string, unknown> | undefined
+  /** Channels of a subscribe or unsubscribe message. */
+  subscription: string[] | undefined
+  connectionType: string | undefined;
+  [field: string]: unknown
+
+  readonly #reply: Reply
+  #holdFor = 0
+
+  constructor (raw: Message) {
+    this.channel = raw.channel as string
+    this.id = raw.id ?? undefined
+    this.clientId = raw.clientId ?? undefined
+    this.data = raw.data as Data
+    this.ext = (raw.ext ?? undefined) as Record<string, unknown> | undefined
+    this.advice = (raw.advice ?? undefined) as Record<string, unknown> | undefined
+    this.subscription = typeof raw.subscription === 'string' ? [raw.subscription] : raw.subscription?.slice()
+    this.connectionType = raw.connectionType ?? undefined
+    for (const field of Object.keys(raw)) {
+      if (!TAKEN.has(field)) this[field] = (raw as Record<string, unknown>)[field]
+    }
+
+    this.#reply = {}
+    if (this.id !== undefined) this.#reply.id = this.id
+    if (raw.channel !== undefined) this.#reply.channel = raw.channel
+    if (raw.subscription != null) this.#reply.subscription = raw.subscription
+  }
+
+  /** The reply that the client will get. */
+  get reply (): Reply {
+    return this.#reply
+  }
+
+  /** Whether the id, if there is one, is made of letters and digits. @internal */
+  get hasValidId (): boolean {
+    return this.id === undefined || ID.test(String(this.id))
+  }
+
+  /** How long a transport may hold this connect, in ms. @internal */
+  get holdFor (): number {
+    return this.#holdFor
+  }
+
+  set holdFor (milliseconds: number) {
+    this.#holdFor = milliseconds
+  }
+
+  /** Makes the reply an unsuccessful one. @internal */
+  refuse (error: string): void {
+    this.#reply.successful = false
+    this.#reply.error = error
+  }
+}
+
+/** Whether objects and arrays are nested deeper than `levels` in `value`. */
+export function isDeeperThan (value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  for (const key in value) {
+    if (isDeeperThan((value as Record<string, unknown>)[key], levels - 1)) return true
+  }
+  return false
+}

@@ -1,0 +1,28 @@
+import type { ServerMessage } from '../message.js'
+import type { CometDServer } from '../server.js'
+import type { ServerSession } from '../session.js'
+
+/** /meta/connect: takes and gives advice, and says how long the transport may hold the connect. */
+export function connect (server: CometDServer, session: ServerSession, message: ServerMessage): void {
+  const { reply, advice, connectionType } = message
+  const { options } = server
+  if (!server.connectionTypes.includes(connectionType as string)) return message.refuse('400::connection_type_invalid')
+
+  const first = session.state === 'handshaken'
+  session.state = 'connected'
+  reply.successful = true
+  const interval = clamp(advice?.['interval'], options.maxClientInterval) ?? options.interval
+  message.holdFor = first ? 0 : clamp(advice?.['timeout'], options.maxClientTimeout) ?? options.timeout
+
+  const { told } = session
+  if (first || advice !== undefined || told === undefined ||
+    told.timeout !== options.timeout || told.interval !== interval || told.connectionType !== connectionType) {
+    reply.advice = { ...server.advice('retry', interval), ...reply.advice }
+  }
+  session.told = { timeout: options.timeout, interval, connectionType }
+}
+
+// What a client asks for counts only within the server's bounds (B32, B33).
+function clamp (value: unknown, maximum: number): number | undefined {
+  return Number.isInteger(value) ? Math.min(Math.max(value as number, 0), maximum) : undefined
+}

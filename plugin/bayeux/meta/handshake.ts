@@ -1,0 +1,47 @@
+import { andThen, type Awaitable } from '../awaitable.js'
+import type { MessageContext } from '../context.js'
+import type { ServerMessage } from '../message.js'
+import { refusal } from '../policy.js'
+import type { CometDServer } from '../server.js'
+import type { ServerSession } from '../session.js'
+
+const VERSION = '1.0'
+// B21: an integer, then elements of letters, digits, - and _.
+const VERSION_GRAMMAR = /^\d+(?:\.[A-Za-z0-9][\w-]*)*$/
+const DENIED = '403::handshake_denied'
+
+/** /meta/handshake: negotiates (B44, B48), asks the policy, and adds the session. */
+export function handshake (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
+  const { reply } = message
+  reply.version = VERSION
+  reply.minimumVersion = VERSION
+  reply.supportedConnectionTypes = server.connectionTypes
+
+  const mismatch = negotiate(server, message)
+  if (mismatch !== undefined) return refuse(server, message, mismatch)
+
+  return andThen(refusal(server.guests, server.policy, 'canHandshake', [session, message], DENIED, context), error => {
+    const limit = server.limitFor(session)
+    error ??= limit && `403:${limit}:handshake_denied`
+    if (error !== undefined) return refuse(server, message, error)
+    server.add(session, message, context)
+    reply.successful = true
+    reply.clientId = session.id
+    reply.advice = { ...server.advice('retry'), ...reply.advice }
+  })
+}
+
+function negotiate (server: CometDServer, { version, supportedConnectionTypes }: ServerMessage): string | undefined {
+  if (typeof version !== 'string' || !VERSION_GRAMMAR.test(version)) return '400::version_invalid'
+  if (!Array.isArray(supportedConnectionTypes)) return '400::connection_types_invalid'
+  if (!server.connectionTypes.some(type => supportedConnectionTypes.includes(type))) return '400::connection_types_unsupported'
+  return undefined
+}
+
+// A client that was denied stops, unless the policy advises otherwise (B50); one that met a limit or a failure tries again.
+function refuse (server: CometDServer, message: ServerMessage, error: string): void {
+  const final = error === DENIED || error.startsWith('400')
+  const advice = final ? server.advice('none') : server.advice('handshake', server.options.maxInterval)
+  message.refuse(error)
+  message.reply.advice = { ...advice, ...message.reply.advice }
+}

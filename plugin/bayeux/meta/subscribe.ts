@@ -1,0 +1,57 @@
+import { andThen, type Awaitable, everyInTurn } from '../awaitable.js'
+import type { ServerChannel } from '../channel.js'
+import type { MessageContext } from '../context.js'
+import { invalidChannel, unknownSession } from '../refusals.js'
+import type { ServerMessage } from '../message.js'
+import { refusal } from '../policy.js'
+import type { CometDServer } from '../server.js'
+import type { ServerSession } from '../session.js'
+
+const DENIED = '403:denied_by_security_policy:subscribe_denied'
+const CREATE_DENIED = '403:denied_by_security_policy:create_denied'
+
+/** /meta/subscribe: checks every name first, then subscribes to all or to none. */
+export function subscribe (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
+  const names = new Set(message.subscription)
+  if (names.size === 0) return message.refuse('403::subscription_missing')
+
+  const channels: ServerChannel[] = []
+  const allowed = everyInTurn([...names], name => {
+    const channel = server.locate(name)
+    if (channel === undefined) return refuse(message, invalidChannel(name))
+    channels.push(channel)
+    return andThen(check(server, session, message, channel, context), error => error === undefined || refuse(message, error))
+  })
+  return andThen(allowed, ok => {
+    if (!ok) return
+    if (session.removed) return unknownSession(server, message)
+    const error = limit(server, session, channels)
+    if (error !== undefined) return message.refuse(error)
+    for (const channel of channels) {
+      // B19: what a client hears on a service channel is delivered to it, not subscribed to.
+      if (channel.broadcast) server.subscribe(session, server.restore(channel, true), message, context)
+    }
+    message.reply.successful = true
+  })
+}
+
+function refuse (message: ServerMessage, error: string): false {
+  message.refuse(error)
+  return false
+}
+
+function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
+  if (channel.meta) return DENIED
+  const known = channel.service || server.getServerChannel(channel.name) !== undefined
+  const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
+  return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canSubscribe', [session, message, channel], DENIED, context))
+}
+
+function limit (server: CometDServer, session: ServerSession, channels: readonly ServerChannel[]): string | undefined {
+  const broadcast = channels.filter(channel => channel.broadcast)
+  const added = broadcast.filter(channel => !session.subscriptionSet.has(channel)).length
+  if (session.subscriptionSet.size + added > server.options.maxSubscriptions) return '403:max_subscriptions:subscribe_denied'
+  const created = broadcast.filter(channel => server.getServerChannel(channel.name) === undefined).length
+  if (created > 0 && !server.hasRoomForChannels(created)) return '403:max_channels:create_denied'
+  return undefined
+}

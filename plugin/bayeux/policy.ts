@@ -1,0 +1,41 @@
+import { type Awaitable, andThen } from './awaitable.js'
+import type { ServerChannel } from './channel.js'
+import type { MessageContext } from './context.js'
+import { type Callback, Failure, type Guests } from './guests.js'
+import type { ServerMessage } from './message.js'
+import type { ServerSession } from './session.js'
+
+/** What a policy says: `false` refuses; `true` or nothing allows. An error or a late answer refuses, too. */
+export type Verdict = boolean | undefined | void
+
+/**
+ * Who may do what. A function that is missing is taken from the default policy, which lets every session do everything but
+ * listen to all channels at once (`/*` and `/**`).
+ */
+export interface SecurityPolicy {
+  /** May this client have a session? `message.reply` can be given `ext` and `advice`. */
+  canHandshake? (session: ServerSession, message: ServerMessage, callback: Callback<Verdict>): Awaitable<Verdict>
+  /** May the session create a channel by subscribing or publishing to it? */
+  canCreate? (session: ServerSession, message: ServerMessage, channelName: string, callback: Callback<Verdict>): Awaitable<Verdict>
+  canSubscribe? (session: ServerSession, message: ServerMessage, channel: ServerChannel, callback: Callback<Verdict>): Awaitable<Verdict>
+  canPublish? (session: ServerSession, message: ServerMessage, channel: ServerChannel, callback: Callback<Verdict>): Awaitable<Verdict>
+}
+
+type Question = keyof SecurityPolicy
+
+/**
+ * Asks the application's policy, or the default one.
+ * @returns undefined if it is allowed, or the error to answer with: `denied` or what became of the policy.
+ */
+export function refusal (guests: Guests, policy: SecurityPolicy | null, question: Question, args: readonly [ServerSession, ServerMessage, ...unknown[]], denied: string, context: MessageContext | undefined): Awaitable<string | undefined> {
+  const ask = policy?.[question]
+  if (ask === undefined) return question === 'canSubscribe' && hearsEverything(args[2] as ServerChannel) ? denied : undefined
+  return andThen(guests.ask(`policy '${question}'`, ask, policy, args, context), verdict => {
+    if (verdict instanceof Failure) return verdict.error
+    return verdict === false ? denied : undefined
+  })
+}
+
+function hearsEverything ({ name }: ServerChannel): boolean {
+  return name === '/**' || name === '/*'
+}

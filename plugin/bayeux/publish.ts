@@ -1,0 +1,42 @@
+import { andThen, type Awaitable } from './awaitable.js'
+import type { ServerChannel } from './channel.js'
+import type { MessageContext } from './context.js'
+import type { ServerMessage } from './message.js'
+import { refusal } from './policy.js'
+import { invalidChannel, unknownSession } from './refusals.js'
+import type { CometDServer } from './server.js'
+import type { ServerSession } from './session.js'
+
+const DENIED = '403:denied_by_security_policy:publish_denied'
+const CREATE_DENIED = '403:denied_by_security_policy:channel_create_denied'
+
+/** A message of a client to a broadcast or service channel. */
+export function publish (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {
+  if (channel.wild) return message.refuse(invalidChannel(channel.name))
+  return andThen(check(server, session, message, channel, context), error => {
+    if (error !== undefined) return message.refuse(error)
+    if (session.removed) return unknownSession(server, message)
+    if (message.data === undefined) return message.refuse('400::data_missing')
+    if (server.getServerChannel(channel.name) === undefined && !server.hasRoomForChannels(1)) {
+      return message.refuse('403:max_channels:channel_create_denied')
+    }
+    return accept(server, session, message, server.restore(channel, true), context)
+  })
+}
+
+function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
+  const known = server.getServerChannel(channel.name) !== undefined
+  const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
+  return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canPublish', [session, message, channel], DENIED, context))
+}
+
+function accept (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {
+  return andThen(server.hear(channel, session, message, context), heard => {
+    if (!heard) return
+    const sent = channel.service ? true : server.distribute(channel, session, message, context)
+    return andThen(sent, ok => {
+      if (ok) message.reply.successful = true
+      else message.refuse('404::message_deleted')
+    })
+  })
+}

@@ -1,0 +1,15 @@
+import type { ServerMessage } from './message.js'
+import type { CometDServer } from './server.js'
+
+const SHOWN = 255
+
+/** The error for a channel name that is none. Of a long name only the beginning is repeated. */
+export function invalidChannel (name: string): string {
+  return `405:${name.slice(0, SHOWN)}:channel_invalid`
+}
+
+/** Refuses a message whose session is not there: the client starts again with a handshake (B6). */
+export function unknownSession (server: CometDServer, message: ServerMessage): void {
+  message.refuse('402::session_unknown')
+  if (message.channel === '/meta/connect') message.reply.advice = server.advice('handshake', 0)
+}

@@ -1,0 +1,429 @@
+import type { ServerOptions } from '../../schemas/options.js'
+import { errors } from '../errors.js'
+import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
+import { ServerChannel } from './channel.js'
+import { parseChannelName } from './channel-name.js'
+import { Clock, type Timed } from './clock.js'
+import { ContextStore, type MessageContext } from './context.js'
+import type { Environment, Log } from './environment.js'
+import { Extensions, type ServerExtension } from './extensions.js'
+import { type Frame, freeze } from './frame.js'
+import { Failure, Guests } from './guests.js'
+import { Lane } from './awaitable.js'
+import { Listeners } from './listeners.js'
+import { type Advice, type OutgoingMessage, type Reply, ServerMessage } from './message.js'
+import type { SecurityPolicy } from './policy.js'
+import { type Binding, type ReleaseCause, type RemovalReason, ServerSession } from './session.js'
+
+/** The events of a server. */
+export interface ServerEvents {
+  /** A handshake succeeded; its reply is not sent yet. */
+  sessionAdded: (session: ServerSession, message: ServerMessage) => unknown
+  /** `timeout` tells whether the session expired. */
+  sessionRemoved: (session: ServerSession, timeout: boolean, reason: RemovalReason) => unknown
+  channelAdded: (channel: ServerChannel) => unknown
+  channelRemoved: (channel: ServerChannel) => unknown
+  subscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage) => unknown
+  /** `message` is null when the session was removed. */
+  unsubscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage | null) => unknown
+}
+
+/** A way for messages to come in and go out. */
+export interface Transport {
+  /** Its connection type (B27). */
+  readonly name: string
+  /** Resolves when what is on its way out has left. */
+  flushed (): Promise<void>
+}
+
+const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
+const META_CHANNELS = ['/meta/handshake', '/meta/connect', '/meta/subscribe', '/meta/unsubscribe', '/meta/disconnect']
+const IDLE_SWEEPS = 3
+const CAUSES: Record<RemovalReason, ReleaseCause> = { disconnect: 'removed', timeout: 'expelled', queueMaxed: 'expelled', close: 'closed' }
+
+/** The Bayeux server: sessions, channels, and what passes between them. */
+export class CometDServer {
+  /** The options in force. Those of the server can be set at any time; a bad value throws COMETD_ERR_OPTION_INVALID. */
+  readonly options: ServerOptions
+  /** Who may do what; null for the default policy. */
+  policy: SecurityPolicy | null = null
+
+  /** @internal */
+  readonly clock: Clock
+  /** @internal */
+  readonly guests: Guests
+  /** @internal */
+  readonly log: Log
+  /** @internal */
+  closed = false
+
+  readonly #environment: Environment
+  readonly #contexts = new ContextStore()
+  readonly #listeners = new Listeners<ServerEvents>(EVENTS)
+  readonly #extensions = new Extensions<ServerExtension>('server')
+  readonly #channels = new Map<string, ServerChannel>()
+  readonly #sessions = new Map<string, ServerSession>()
+  // Sessions that the server disconnected between two connects: the next one is told.
+  readonly #farewells = new Map<string, ServerSession>()
+  readonly #transports: Transport[] = []
+  readonly #outgoing = new Lane()
+  readonly #sweeper: Timed = { tick: -1, onTime: () => this.#sweep() }
+  readonly #idleChannels = new Set<ServerChannel>()
+  #toFlush = new Set<ServerSession>()
+  #routeGeneration = 0
+  #broadcasts = 0
+  #clientChannels = 0
+
+  /** @internal */
+  constructor (options: ServerOptions, environment: Environment) {
+    this.options = options
+    this.log = environment.log
+    this.#environment = environment
+    this.clock = new Clock(environment.time)
+    this.guests = new Guests(this.clock, this.log, this.#contexts, options)
+    for (const name of META_CHANNELS) this.createServerChannel(name)
+  }
+
+  /** What belongs to the message that is being processed; empty outside a message. */
+  get context (): MessageContext {
+    return this.#contexts.current
+  }
+
+  get extensions (): ServerExtension[] {
+    return this.#extensions.list
+  }
+
+  addExtension (extension: ServerExtension): void {
+    this.#extensions.add(extension)
+  }
+
+  /** Gives whether the extension was there. */
+  removeExtension (extension: ServerExtension): boolean {
+    return this.#extensions.remove(extension)
+  }
+
+  addListener<Event extends keyof ServerEvents> (event: Event, listener: ServerEvents[Event]): void {
+    this.#listeners.add(event, listener)
+  }
+
+  /** Gives whether the listener was there. */
+  removeListener<Event extends keyof ServerEvents> (event: Event, listener: ServerEvents[Event]): boolean {
+    return this.#listeners.remove(event, listener)
+  }
+
+  listeners<Event extends keyof ServerEvents> (event: Event): Array<ServerEvents[Event]> {
+    return this.#listeners.of(event).slice()
+  }
+
+  /** The channel of that name, or undefined. */
+  getServerChannel<Name extends string> (name: Name): ServerChannel<Name> | undefined {
+    return this.#channels.get(name) as ServerChannel<Name> | undefined
+  }
+
+  /**
+   * The channel of that name, made if it is not there. Wildcard channels, too: they can be listened to.
+   * @throws COMETD_ERR_CHANNEL_INVALID
+   */
+  createServerChannel<Name extends string> (name: Name): ServerChannel<Name> {
+    const channel = this.locate(name)
+    if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
+    return this.restore(channel) as ServerChannel<Name>
+  }
+
+  /** The session of that id, or undefined. */
+  getServerSession (id: string): ServerSession | undefined {
+    return this.#sessions.get(id)
+  }
+
+  /**
+   * Answers every held connect with the advice to come back after a random interval, ends all sessions and stops the clock.
+   * Messages that come later are refused or dropped.
+   * @returns resolves when the answers have left, after `closeTimeout` ms at the latest
+   */
+  async close (): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
+    this.clock.stop()
+    this.#farewells.clear()
+    await this.#bounded(Promise.all(this.#transports.map(transport => transport.flushed())))
+  }
+
+  // What follows is for the rooms of this package.
+
+  /** @internal */
+  get connectionTypes (): string[] {
+    return this.#transports.map(transport => transport.name)
+  }
+
+  /** @internal */
+  addTransport (transport: Transport): void {
+    this.#transports.push(transport)
+  }
+
+  /** A session that nobody knows yet. @internal */
+  newSession (binding: Binding | undefined): ServerSession {
+    return new ServerSession(this, this.#environment.newId(), binding)
+  }
+
+  /** The session of that id for a client that comes with it, also one that is to be told of its end. @internal */
+  findSession (id: string | undefined): ServerSession | undefined {
+    return id === undefined ? undefined : this.#sessions.get(id) ?? this.#farewells.get(id)
+  }
+
+  /** The limit that keeps one more session out, if one does. @internal */
+  limitFor (session: ServerSession): string | undefined {
+    if (this.#sessions.size >= this.options.maxSessions) return 'max_sessions'
+    return session.binding?.full ? 'max_sessions_per_cookie' : undefined
+  }
+
+  /** @internal */
+  add (session: ServerSession, message: ServerMessage, context: MessageContext | undefined): void {
+    this.#sessions.set(session.id, session)
+    session.state = 'handshaken'
+    session.binding?.join()
+    session.armExpiry()
+    this.log.debug({ session: session.id }, 'session added')
+    this.guests.tell('sessionAdded', this.#listeners.of('sessionAdded'), [session, message], context)
+  }
+
+  /** Gives whether the session was there. @internal */
+  remove (session: ServerSession, reason: RemovalReason, farewell?: Frame): boolean {
+    if (!this.#sessions.delete(session.id)) return false
+    this.log.debug({ session: session.id, reason }, 'session removed')
+    this.guests.tell('sessionRemoved', this.#listeners.of('sessionRemoved'), [session, reason === 'timeout', reason])
+    session.end(reason)
+    session.binding?.leave()
+    this.clock.cancel(session)
+    if (farewell !== undefined) session.push(farewell)
+    if (session.held) session.release(CAUSES[reason])
+    else if (farewell !== undefined) {
+      this.#farewells.set(session.id, session)
+      this.clock.schedule(session, (session.told?.interval ?? this.options.interval) + this.options.maxInterval)
+    }
+    return true
+  }
+
+  /** @internal */
+  disconnect (session: ServerSession): boolean {
+    return this.remove(session, 'disconnect', freeze({ channel: '/meta/disconnect', successful: true }))
+  }
+
+  /** The time of a session has run out. @internal */
+  expire (session: ServerSession): void {
+    if (!this.#farewells.delete(session.id)) this.remove(session, 'timeout')
+  }
+
+  /** Takes a disconnected session for the last time. @internal */
+  bidFarewell (session: ServerSession): boolean {
+    this.clock.cancel(session)
+    return this.#farewells.delete(session.id)
+  }
+
+  /** The channel of that name, or a new one that nobody knows yet; undefined if the name is none. @internal */
+  locate (name: string): ServerChannel | undefined {
+    const known = this.#channels.get(name)
+    if (known !== undefined) return known
+    const parsed = typeof name === 'string' ? parseChannelName(name, this.options) : undefined
+    return parsed && new ServerChannel(this, parsed)
+  }
+
+  /** Makes sure that the channel is known. Gives the one that is known by its name. @internal */
+  restore (channel: ServerChannel, fromClient = false): ServerChannel {
+    const known = this.#channels.get(channel.name)
+    if (known !== undefined) return known
+    this.#channels.set(channel.name, channel)
+    channel.fromClient = fromClient
+    if (fromClient) this.#clientChannels++
+    this.routesChanged()
+    this.sweepLater(channel)
+    this.guests.tell('channelAdded', this.#listeners.of('channelAdded'), [channel])
+    return channel
+  }
+
+  /** Whether clients may create that many channels more. @internal */
+  hasRoomForChannels (count: number): boolean {
+    return this.#clientChannels + count <= this.options.maxChannels
+  }
+
+  /** @internal */
+  subscribe (session: ServerSession, channel: ServerChannel, message: ServerMessage, context: MessageContext | undefined): void {
+    if (session.subscriptionSet.has(channel)) return
+    channel.subscribe(session)
+    session.subscribe(channel)
+    const args = [channel, session, message] as const
+    this.guests.tell('subscribed', channel.listeners('subscribed'), args, context)
+    this.guests.tell('subscribed', this.#listeners.of('subscribed'), args, context)
+  }
+
+  /** @internal */
+  unsubscribe (session: ServerSession, channel: ServerChannel, message: ServerMessage | null, context?: MessageContext): void {
+    if (!session.subscriptionSet.has(channel)) return
+    session.unsubscribe(channel)
+    channel.unsubscribe(session)
+    const args = [channel, session, message] as const
+    this.guests.tell('unsubscribed', channel.listeners('unsubscribed'), args, context)
+    this.guests.tell('unsubscribed', this.#listeners.of('unsubscribed'), args, context)
+  }
+
+  /** What the application publishes. @internal */
+  publish (channel: ServerChannel, sender: ServerSession | null, data: unknown): Awaitable<boolean> {
+    if (!channel.broadcast || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('published to', channel.name)
+    if (this.closed) return false
+    const message = new ServerMessage({ channel: channel.name, data: data ?? null })
+    freeze({ channel: channel.name, data: message.data })
+    return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined))
+  }
+
+  /** Lets the listeners of a channel hear a message. Gives whether it goes on; if not, its reply says why. @internal */
+  hear (channel: ServerChannel, session: ServerSession | null, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+    const { listeners } = channel.route(this.#routeGeneration)
+    return everyInTurn(listeners, ([heardOn, listener]) => {
+      const verdict = this.guests.ask("listener of 'message'", listener, undefined, [session, heardOn, message], context)
+      return andThen(verdict, result => {
+        if (result instanceof Failure) message.refuse(result.error)
+        else if (result === false) message.refuse('404::message_deleted')
+        else return true
+        return false
+      })
+    })
+  }
+
+  /**
+   * Every broadcast, from a client or the application, passes here between being accepted and being fanned out. Gives whether
+   * it went out.
+   * @internal
+   */
+  distribute (channel: ServerChannel, sender: ServerSession | null, { data }: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+    channel.idleSweeps = 0
+    // Of what a client sent only the data travels on: no id, no clientId, no ext with credentials (B29).
+    const message: OutgoingMessage = { channel: channel.name, data }
+    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, context)
+    return this.#outgoing.run(() => {
+      const extended = this.#extensions.outgoing(this.guests, [this, sender, null], message, context)
+      return andThen(extended, left => left !== null && this.#fanOut(channel, sender, left, context))
+    })
+  }
+
+  /** What the application sends to one session. @internal */
+  deliver (session: ServerSession, sender: ServerSession | null, name: string, data: unknown): Awaitable<boolean> {
+    const channel = this.locate(name)
+    if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
+    if (channel.meta || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('delivered on', name)
+    const message: OutgoingMessage = { channel: name, data: data ?? null }
+    const frame = freeze(message)
+    if (session.removed) return false
+    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return session.receive(frame, sender, undefined)
+    return this.#outgoing.run(() => {
+      const extended = this.#extensions.outgoing(this.guests, [this, sender, session], { ...message }, undefined)
+      return andThen(extended, left => {
+        const changed = left === null ? undefined : this.tryFreeze(left)
+        return changed !== undefined && session.receive(changed, sender, undefined)
+      })
+    })
+  }
+
+  /** @internal */
+  extendIncoming (session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+    if (!this.#extensions.seeIncoming && !session.seesIncoming) return true
+    return andThen(this.#extensions.incoming(this.guests, [this, session], message, context),
+      goesOn => goesOn && session.extendIncoming(message, context))
+  }
+
+  /** Gives what is left of a reply, or null if an extension deleted it. @internal */
+  extendReply (session: ServerSession | undefined, reply: Reply, context: MessageContext | undefined): Awaitable<Reply | null> {
+    const extended = this.#extensions.seeOutgoing
+      ? this.#extensions.outgoing(this.guests, [this, session ?? null, session ?? null], reply, context)
+      : reply
+    if (session === undefined) return extended
+    return andThen(extended, left => left === null ? null : session.extendReply(left, context))
+  }
+
+  /** Whole advice: what a client does next, and the timing of its connects. @internal */
+  advice (reconnect: NonNullable<Advice['reconnect']>, interval = this.options.interval): Advice {
+    return { reconnect, interval, timeout: this.options.timeout }
+  }
+
+  /** The advice to come back, but not all at once. @internal */
+  get adviceOnClose (): Advice {
+    return this.advice('retry', Math.round(this.#environment.random() * this.options.closeInterval))
+  }
+
+  /** Writes a message that an extension or listener may have spoilt; if it did, that is logged. @internal */
+  tryFreeze (message: Readonly<OutgoingMessage>): Frame | undefined {
+    try {
+      return freeze(message)
+    } catch (err) {
+      this.log.error({ err }, 'message deleted: an extension or listener put something into it that JSON cannot hold')
+      return undefined
+    }
+  }
+
+  /** Sends the queue of a held session later in this turn, so that what is published together leaves together. @internal */
+  flushLater (session: ServerSession): void {
+    if (this.#toFlush.size === 0) this.#environment.defer(() => this.#flush())
+    this.#toFlush.add(session)
+  }
+
+  /** Channels or their listeners are not what they were. @internal */
+  routesChanged (): void {
+    this.#routeGeneration++
+  }
+
+  /** @internal */
+  sweepLater (channel: ServerChannel): void {
+    if (!channel.unused || this.closed) return
+    this.#idleChannels.add(channel)
+    if (this.#sweeper.tick === -1) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
+  }
+
+  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined): boolean {
+    let frame: Frame | undefined
+    // One copy for a session, however many of its patterns match (B75).
+    const broadcast = ++this.#broadcasts
+    for (const { subscriberSet } of channel.route(this.#routeGeneration).channels) {
+      for (const session of subscriberSet) {
+        if (session.lastBroadcast === broadcast) continue
+        session.lastBroadcast = broadcast
+        frame ??= this.tryFreeze(message)
+        if (frame === undefined) return false
+        session.receive(frame, sender, context)
+      }
+    }
+    return true
+  }
+
+  #flush (): void {
+    const sessions = this.#toFlush
+    this.#toFlush = new Set()
+    for (const session of sessions) session.flush()
+  }
+
+  #sweep (): void {
+    for (const channel of this.#idleChannels) {
+      if (!channel.unused) {
+        channel.idleSweeps = 0
+        this.#idleChannels.delete(channel)
+      } else if (++channel.idleSweeps >= IDLE_SWEEPS) {
+        this.#idleChannels.delete(channel)
+        this.#removeChannel(channel)
+      }
+    }
+    if (this.#idleChannels.size > 0) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
+  }
+
+  #removeChannel (channel: ServerChannel): void {
+    this.#channels.delete(channel.name)
+    if (channel.fromClient) this.#clientChannels--
+    this.routesChanged()
+    this.guests.tell('channelRemoved', this.#listeners.of('channelRemoved'), [channel])
+  }
+
+  async #bounded (work: Promise<unknown>): Promise<void> {
+    const { time } = this.#environment
+    let handle: unknown
+    const deadline = new Promise<void>(resolve => { handle = time.setTimeout(resolve, this.options.closeTimeout) })
+    await Promise.race([work, deadline])
+    time.clearTimeout(handle)
+  }
+}

@@ -1,0 +1,358 @@
+import { type Awaitable, andThen, Lane } from './awaitable.js'
+import type { ServerChannel } from './channel.js'
+import type { MessageContext } from './context.js'
+import { Extensions, type SessionExtension } from './extensions.js'
+import { type Frame, thaw } from './frame.js'
+import { type Callback, tellCaller } from './guests.js'
+import { Listeners } from './listeners.js'
+import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
+import type { CometDServer } from './server.js'
+
+/** Why a session came to its end. */
+export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'close'
+/** What to do with a message for a session whose queue is full; nothing: remove the session. */
+export type QueueMaxedDecision = 'dropOldest' | 'dropNewest' | 'keep' | undefined | void
+/** Why a held connect is let go. */
+export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'removed' | 'expelled' | 'closed'
+
+/** The events of a session. */
+export interface SessionEvents {
+  /** `timeout` tells whether the session expired. */
+  removed: (session: ServerSession, timeout: boolean, reason: RemovalReason) => unknown
+  /** A `/meta/connect` is held, for `timeout` ms at most. */
+  suspended: (session: ServerSession, message: ServerMessage, timeout: number) => unknown
+  /** A held `/meta/connect` is let go, because its time is over (`timeout`) or for another reason. */
+  resumed: (session: ServerSession, message: ServerMessage, timeout: boolean) => unknown
+  /** A message was put into the queue. */
+  queueOffer: (session: ServerSession, message: Readonly<OutgoingMessage>) => unknown
+  /** The queue is about to be sent, before `replies`. Both arrays may be edited; the messages may not. */
+  queueDrain: (session: ServerSession, queue: Array<Readonly<OutgoingMessage>>, replies: Reply[]) => unknown
+  /** The queue is full and `message` does not fit. Must answer at once; the first answer counts. */
+  queueMaxed: (session: ServerSession, message: Readonly<OutgoingMessage>) => QueueMaxedDecision
+}
+
+const EVENTS = ['removed', 'suspended', 'resumed', 'queueOffer', 'queueDrain', 'queueMaxed'] as const
+const NO_SUBSCRIPTIONS: ReadonlySet<ServerChannel> = new Set()
+
+/** What a client was told of its connects. */
+export interface Told {
+  readonly timeout: number
+  readonly interval: number
+  readonly connectionType: string | undefined
+}
+
+/** A held connect, as a session sees it. */
+export interface Hold {
+  readonly message: ServerMessage
+  /** Answers the connect. */
+  release (cause: ReleaseCause): void
+}
+
+/** What a session is bound to, so that its id alone is not enough to use it. */
+export interface Binding {
+  readonly key: string
+  /** Whether it has as many sessions as it may. */
+  readonly full: boolean
+  join (): void
+  leave (): void
+}
+
+/**
+ * The server's side of one client. At every moment it either has a held connect with a deadline or an expiry: both are the
+ * one appointment that it has with the clock.
+ */
+export class ServerSession {
+  /** Unguessable, letters and digits. */
+  readonly id: string
+
+  /** @internal */
+  readonly binding: Binding | undefined
+  /** @internal */
+  tick = -1
+  /** @internal */
+  awaited = false
+  /** Number of the last broadcast this session was given, so that it gets one copy. @internal */
+  lastBroadcast = 0
+  /** @internal */
+  state: 'new' | 'handshaken' | 'connected' | 'removed' = 'new'
+  /** What the client was last told. @internal */
+  told: Told | undefined
+
+  readonly #server: CometDServer
+  readonly #listeners = new Listeners<SessionEvents>(EVENTS)
+  #extensions: Extensions<SessionExtension> | undefined
+  #subscriptions: Set<ServerChannel> | undefined
+  #queue: Frame[] = []
+  #queuedBytes = 0
+  #batches = 0
+  #hold: Hold | undefined
+  #lane: Lane | undefined
+
+  /** @internal */
+  constructor (server: CometDServer, id: string, binding: Binding | undefined) {
+    this.#server = server
+    this.id = id
+    this.binding = binding
+  }
+
+  /** The channels that the session is subscribed to, wildcards among them. */
+  get subscriptions (): ServerChannel[] {
+    return [...this.subscriptionSet]
+  }
+
+  get extensions (): SessionExtension[] {
+    return this.#extensions?.list ?? []
+  }
+
+  addExtension (extension: SessionExtension): void {
+    this.#extensions ??= new Extensions('session')
+    this.#extensions.add(extension)
+  }
+
+  /** Gives whether the extension was there. */
+  removeExtension (extension: SessionExtension): boolean {
+    return this.#extensions?.remove(extension) ?? false
+  }
+
+  addListener<Event extends keyof SessionEvents> (event: Event, listener: SessionEvents[Event]): void {
+    this.#listeners.add(event, listener)
+  }
+
+  /** Gives whether the listener was there. */
+  removeListener<Event extends keyof SessionEvents> (event: Event, listener: SessionEvents[Event]): boolean {
+    return this.#listeners.remove(event, listener)
+  }
+
+  listeners<Event extends keyof SessionEvents> (event: Event): Array<SessionEvents[Event]> {
+    return this.#listeners.of(event).slice()
+  }
+
+  /**
+   * Sends `data` to this session alone, whether or not it is subscribed and whether or not a connect is held; `undefined`
+   * becomes `null`.
+   * @param sender the session in whose name it happens, for extensions; null for none
+   * @returns whether it was queued: false if an extension deleted it, the queue refused it or the session is gone. A promise
+   * only if an extension is asynchronous; it does not reject.
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_CHANNEL_UNFIT, COMETD_ERR_DATA_INVALID; with a callback it gets them instead
+   */
+  deliver (sender: ServerSession | null, channel: string, data: unknown, callback?: Callback<boolean>): Awaitable<boolean> {
+    return tellCaller(() => this.#server.deliver(this, sender ?? null, channel, data), callback)
+  }
+
+  /**
+   * Holds back what `code`, which may be asynchronous, delivers to this session, and sends it together.
+   * @returns what `code` returns
+   */
+  batch<T> (code: () => T): T {
+    this.startBatch()
+    let result: T
+    try {
+      result = code()
+    } catch (err) {
+      this.endBatch()
+      throw err
+    }
+    if (result instanceof Promise) return result.finally(() => this.endBatch()) as T
+    this.endBatch()
+    return result
+  }
+
+  /**
+   * Ends the session. The client is told at once if a connect is held, else with its next connect.
+   * @returns whether it was there
+   */
+  disconnect (callback?: Callback<boolean>): boolean {
+    const removed = this.#server.disconnect(this)
+    callback?.(undefined, removed)
+    return removed
+  }
+
+  /** @internal */
+  get removed (): boolean {
+    return this.state === 'removed'
+  }
+
+  /** @internal */
+  get held (): boolean {
+    return this.#hold !== undefined
+  }
+
+  /** @internal */
+  get batching (): boolean {
+    return this.#batches > 0
+  }
+
+  /** @internal */
+  get queueLength (): number {
+    return this.#queue.length
+  }
+
+  /** @internal */
+  get subscriptionSet (): ReadonlySet<ServerChannel> {
+    return this.#subscriptions ?? NO_SUBSCRIPTIONS
+  }
+
+  /** @internal */
+  get seesIncoming (): boolean {
+    return this.#extensions?.seeIncoming ?? false
+  }
+
+  /** @internal */
+  startBatch (): void {
+    this.#batches++
+  }
+
+  /** @internal */
+  endBatch (): void {
+    this.#batches--
+    this.#wake()
+  }
+
+  /** @internal */
+  subscribe (channel: ServerChannel): void {
+    this.#subscriptions ??= new Set()
+    this.#subscriptions.add(channel)
+  }
+
+  /** @internal */
+  unsubscribe (channel: ServerChannel): void {
+    this.#subscriptions?.delete(channel)
+  }
+
+  /** @internal */
+  extendIncoming (message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+    if (this.#extensions === undefined) return true
+    return this.#extensions.incoming(this.#server.guests, [this], message, context)
+  }
+
+  /** @internal */
+  extendReply (reply: Reply, context: MessageContext | undefined): Awaitable<Reply | null> {
+    if (!this.#extensions?.seeOutgoing) return reply
+    return this.#extensions.outgoing(this.#server.guests, [this, this], reply, context)
+  }
+
+  /** Takes a message through the session's own extensions into its queue. @internal */
+  receive (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<boolean> {
+    const extensions = this.#extensions
+    if (extensions === undefined) return this.#offer(frame)
+    this.#lane ??= new Lane()
+    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame)
+    return this.#lane.run(() => andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
+      message => {
+        const changed = message === null ? undefined : this.#server.tryFreeze(message)
+        return changed !== undefined && this.#offer(changed)
+      }))
+  }
+
+  /** Hands out the queue, to be sent before `replies`. @internal */
+  take (replies: Reply[]): Frame[] {
+    const frames = this.#queue
+    this.#queue = []
+    this.#queuedBytes = 0
+    const listeners = this.#listeners.of('queueDrain')
+    if (listeners.length === 0) return frames
+    const known = new Map(frames.map(frame => [frame.message, frame]))
+    const messages = frames.map(frame => frame.message)
+    this.#server.guests.tell('queueDrain', listeners, [this, messages, replies])
+    return messages.flatMap(message => known.get(message) ?? this.#server.tryFreeze(message) ?? [])
+  }
+
+  /** Puts back, in order, what could not be sent. @internal */
+  restore (frames: readonly Frame[]): void {
+    this.#queue = [...frames, ...this.#queue]
+    for (const frame of frames) this.#queuedBytes += frame.bytes
+    this.#wake()
+  }
+
+  /** Keeps a connect until there is something to say, `milliseconds` at most. @internal */
+  hold (hold: Hold, milliseconds: number): void {
+    this.release('displaced')
+    this.#hold = hold
+    this.#server.clock.schedule(this, milliseconds, true)
+    this.#server.guests.tell('suspended', this.#listeners.of('suspended'), [this, hold.message, milliseconds])
+  }
+
+  /** Lets the held connect go, if there is one. @internal */
+  release (cause: ReleaseCause): void {
+    const hold = this.#hold
+    if (hold === undefined) return
+    this.abandon(hold, cause === 'timeout')
+    hold.release(cause)
+  }
+
+  /** Forgets a held connect whose client went away, or which is being answered. @internal */
+  abandon (hold: Hold, timeout = false): void {
+    if (this.#hold !== hold) return
+    this.#hold = undefined
+    this.armExpiry()
+    this.#server.guests.tell('resumed', this.#listeners.of('resumed'), [this, hold.message, timeout])
+  }
+
+  /** Starts the expiry anew: the client sent something, was answered, or could not be. @internal */
+  armExpiry (): void {
+    if (this.#hold !== undefined || this.removed) return
+    const { interval, maxInterval } = this.#server.options
+    this.#server.clock.schedule(this, (this.told?.interval ?? interval) + maxInterval)
+  }
+
+  /** Sends what is queued if there is a held connect to send it with. @internal */
+  flush (): void {
+    if (this.#batches === 0 && this.#queue.length > 0) this.release('messages')
+  }
+
+  /** @internal */
+  onTime (): void {
+    if (this.#hold !== undefined) this.release('timeout')
+    else this.#server.expire(this)
+  }
+
+  /** The server has taken the session out of its directory. @internal */
+  end (reason: RemovalReason): void {
+    this.state = 'removed'
+    for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null)
+    this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason])
+  }
+
+  /** Queues the server's own message, past limits and extensions. @internal */
+  push (frame: Frame): void {
+    this.#queue.push(frame)
+    this.#queuedBytes += frame.bytes
+  }
+
+  #offer (frame: Frame): boolean {
+    if (this.removed) return false
+    if (!this.#hasRoomFor(frame)) {
+      this.flush()
+      if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame)) return false
+    }
+    this.push(frame)
+    this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message])
+    this.#wake()
+    return true
+  }
+
+  #hasRoomFor (frame: Frame): boolean {
+    const { maxQueue, maxQueueBytes } = this.#server.options
+    return this.#queue.length < maxQueue && this.#queuedBytes + frame.bytes <= maxQueueBytes
+  }
+
+  #makeRoomFor (frame: Frame): boolean {
+    switch (this.#server.guests.decide('queueMaxed', this.#listeners.of('queueMaxed'), [this, frame.message])) {
+      case 'keep':
+        return true
+      case 'dropNewest':
+        return false
+      case 'dropOldest':
+        while (this.#queue.length > 0 && !this.#hasRoomFor(frame)) this.#queuedBytes -= (this.#queue.shift() as Frame).bytes
+        return true
+      default:
+        this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queuedBytes }, 'session removed: its queue is full')
+        this.#server.remove(this, 'queueMaxed')
+        return false
+    }
+  }
+
+  #wake (): void {
+    if (this.#hold !== undefined && this.#batches === 0 && this.#queue.length > 0) this.#server.flushLater(this)
+  }
+}

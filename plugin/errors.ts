@@ -1,0 +1,25 @@
+import createError from '@fastify/error'
+
+/** Every coded error of this package. Also the table of docs/errors.md. */
+export const errors = {
+  /** An option is unknown, of the wrong type or out of range. Thrown at registration, or when a live option is set. */
+  COMETD_ERR_OPTION_INVALID: createError('COMETD_ERR_OPTION_INVALID', "option '%s': %s", 500, TypeError),
+  /** The plugin was registered a second time in the same scope. */
+  COMETD_ERR_ALREADY_REGISTERED: createError('COMETD_ERR_ALREADY_REGISTERED', 'fastify-cometd is already registered in this scope', 500),
+  /** The application used a channel name that is not one. */
+  COMETD_ERR_CHANNEL_INVALID: createError('COMETD_ERR_CHANNEL_INVALID', "'%s' is not a channel name", 500, TypeError),
+  /** The application published to a meta, service or wildcard channel, or delivered on a meta or wildcard channel. */
+  COMETD_ERR_CHANNEL_UNFIT: createError('COMETD_ERR_CHANNEL_UNFIT', "messages cannot be %s '%s'", 500, TypeError),
+  /** The application published or delivered data that JSON cannot hold; `cause` is the error of JSON.stringify. */
+  COMETD_ERR_DATA_INVALID: createError('COMETD_ERR_DATA_INVALID', "the data for '%s' cannot be written as JSON: %s", 500, TypeError),
+  /** The application asked for an event that does not exist. */
+  COMETD_ERR_EVENT_UNKNOWN: createError('COMETD_ERR_EVENT_UNKNOWN', "there is no event '%s'; there are %s", 500, TypeError),
+  /** The application added something that is not a listener or an extension. */
+  COMETD_ERR_HANDLER_INVALID: createError('COMETD_ERR_HANDLER_INVALID', '%s must be %s', 500, TypeError),
+  /** Logged when a listener, policy or extension did not answer within `maxProcessing`. */
+  COMETD_ERR_PROCESSING_TIMEOUT: createError('COMETD_ERR_PROCESSING_TIMEOUT', '%s did not answer within %s ms', 503),
+  /** A request carried more messages than `maxMessages`. */
+  COMETD_ERR_TOO_MANY_MESSAGES: createError('COMETD_ERR_TOO_MANY_MESSAGES', 'a request may carry %s messages at most', 413),
+  /** A request that no enabled transport understands, such as a plain GET. */
+  COMETD_ERR_TRANSPORT_UNKNOWN: createError('COMETD_ERR_TRANSPORT_UNKNOWN', 'no Bayeux transport takes this request: use POST', 400)
+}

@@ -1,0 +1,49 @@
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
+import type { CometDServer } from './bayeux/server.js'
+import { errors } from './errors.js'
+import { assemble, mount } from './mount.js'
+import { checkOptions, type CometDPluginOptions } from './options.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The CometD server of this scope. */
+    cometd: CometDServer
+  }
+}
+
+async function plugin (fastify: FastifyInstance, given: CometDPluginOptions): Promise<void> {
+  if (Object.hasOwn(fastify, 'cometd')) throw new errors.COMETD_ERR_ALREADY_REGISTERED()
+  const options = checkOptions(given)
+  const { logLevel } = options.registration
+  const assembly = assemble(options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
+
+  fastify.decorate('cometd', assembly.server)
+  const { prefix, logSerializers } = given as { prefix?: string, logSerializers?: Record<string, never> }
+  await fastify.register(async scope => mount(scope, options, assembly), {
+    ...(prefix !== undefined && { prefix }),
+    ...(logSerializers !== undefined && { logSerializers })
+  })
+}
+
+/** Makes a Fastify application a CometD (Bayeux) server, reachable as `fastify.cometd`. Options: docs/options.md. */
+export const cometdPlugin: FastifyPluginAsync<CometDPluginOptions> = fp(plugin, { name: 'fastify-cometd', fastify: '5.x' })
+export default cometdPlugin
+
+export { createCometDServer } from './standalone.js'
+export type { StandaloneCometDServer, StandaloneOptions } from './standalone.js'
+export { errors } from './errors.js'
+export type { CometDPluginOptions, RouteOptions } from './options.js'
+export { ServerChannel } from './bayeux/channel.js'
+export type { ChannelEvents, Publisher } from './bayeux/channel.js'
+export { CometDServer } from './bayeux/server.js'
+export type { ServerEvents } from './bayeux/server.js'
+export { ServerSession } from './bayeux/session.js'
+export type { QueueMaxedDecision, RemovalReason, SessionEvents } from './bayeux/session.js'
+export type { Incoming, Outgoing, ServerExtension, SessionExtension } from './bayeux/extensions.js'
+export type { Advice, OutgoingMessage, Reply, ServerMessage } from './bayeux/message.js'
+export type { SecurityPolicy, Verdict } from './bayeux/policy.js'
+export type { MessageContext } from './bayeux/context.js'
+export type { Awaitable } from './bayeux/awaitable.js'
+export type { Callback } from './bayeux/guests.js'
+export type { TimeSource } from './bayeux/clock.js'

@@ -1,0 +1,77 @@
+import { type TSchema } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { LogLevel, RouteShorthandOptions } from 'fastify'
+import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
+import type { TimeSource } from './bayeux/clock.js'
+import { errors } from './errors.js'
+
+/** What a route of the plugin takes from the application: hooks are added, `schema` and its compiler are the plugin's own. */
+export type RouteOptions = Omit<RouteShorthandOptions, 'schema' | 'attachValidation' | 'validatorCompiler' | 'serializerCompiler' | 'bodyLimit'>
+
+/** What `register(cometd, options)` takes. Docs: docs/options.md. */
+export interface CometDPluginOptions extends Partial<ServerOptions> {
+  /** The routes are `POST path` and `POST path/*`, below `prefix`. Default `/cometd`. */
+  path?: string
+  /** Bytes of a request body. Default: that of the Fastify instance. */
+  bodyLimit?: number
+  /** Log level of the routes and of the server. Default: that of the Fastify instance. */
+  logLevel?: LogLevel
+  /** Merged into the routes. */
+  routeOptions?: RouteOptions
+  /** Time source for tests. Default: the process's monotonic clock. */
+  clock?: TimeSource
+}
+
+/** The options, checked, with the defaults in place. */
+export interface CheckedOptions {
+  /** Live: setting one checks it. */
+  server: ServerOptions
+  registration: RegistrationOptions & Pick<CometDPluginOptions, 'logLevel' | 'routeOptions' | 'clock'> & { path: string }
+}
+
+// What Fastify itself adds to, or reads from, the options of a plugin.
+const FASTIFY_OPTIONS = ['prefix', 'logSerializers', 'encapsulate']
+
+const checks = new Map(Object.entries<TSchema>(Options.properties).map(([name, schema]) => [name, TypeCompiler.Compile(schema)]))
+
+/**
+ * Checks the options that the application gives. Its object is neither kept nor changed.
+ * @throws COMETD_ERR_OPTION_INVALID naming the option and what is expected of it
+ */
+export function checkOptions (given: object): CheckedOptions {
+  const values = new Map(Object.entries(given).filter(([name, value]) => value !== undefined && !FASTIFY_OPTIONS.includes(name)))
+  for (const [name, value] of values) check(name, value)
+
+  const registration = Object.fromEntries(withDefaults(RegistrationOptions.properties, values))
+  const server = {}
+  for (const [name, initial] of withDefaults(ServerOptions.properties, values)) defineLive(server, name, initial)
+  return { server: Object.seal(server) as ServerOptions, registration: registration as CheckedOptions['registration'] }
+}
+
+function withDefaults (properties: Record<string, TSchema>, values: ReadonlyMap<string, unknown>): Array<[string, unknown]> {
+  return Object.entries(properties).map(([name, schema]) => [name, values.has(name) ? values.get(name) : schema['default']])
+}
+
+function defineLive (server: object, name: string, initial: unknown): void {
+  let current = initial
+  Object.defineProperty(server, name, {
+    enumerable: true,
+    get: () => current,
+    set: value => {
+      check(name, value)
+      current = value
+    }
+  })
+}
+
+function check (name: string, value: unknown): void {
+  const validator = checks.get(name)
+  if (validator === undefined) throw new errors.COMETD_ERR_OPTION_INVALID(name, 'there is no such option')
+  if (validator.Check(value)) return
+  throw new errors.COMETD_ERR_OPTION_INVALID(name, expectation(Options.properties[name as keyof typeof Options.properties], validator.Errors(value).First()?.message as string))
+}
+
+function expectation (schema: TSchema, message: string): string {
+  const choices = (schema['anyOf'] as TSchema[] | undefined)?.map(choice => JSON.stringify(choice['const'] ?? choice['type']))
+  return choices === undefined ? message : `Expected one of ${choices.join(', ')}`
+}

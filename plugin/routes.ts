@@ -1,0 +1,44 @@
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
+import { Message, MessageBatch, RequestBody } from '../schemas/message.js'
+import { errors } from './errors.js'
+import type { CheckedOptions } from './options.js'
+import type { LongPolling } from './transports/long-polling.js'
+
+const batch = TypeCompiler.Compile(MessageBatch)
+const single = TypeCompiler.Compile(Message)
+
+// TypeBox's own checks in place of Ajv: nothing is coerced, defaulted or removed.
+const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unknown) => {
+  const check = Array.isArray(body) ? batch : single
+  if (check.Check(body)) return { value: body }
+  const error = check.Errors(body).First()
+  return { error: [{ instancePath: error?.path ?? '', message: error?.message ?? '' }] as unknown as Error }
+}
+
+/** The routes of the long-polling transport. */
+export function addRoutes (fastify: FastifyInstance, { server, registration }: CheckedOptions, transport: LongPolling): void {
+  const { path, routeOptions = {}, bodyLimit, logLevel } = registration
+  const options: RouteShorthandOptions = {
+    ...routeOptions,
+    ...(bodyLimit !== undefined && { bodyLimit }),
+    ...(logLevel !== undefined && { logLevel }),
+    ...handlerTimeout(fastify, server)
+  }
+  const post: RouteShorthandOptions = {
+    ...options,
+    schema: { body: RequestBody, hide: true } as FastifySchema,
+    validatorCompiler
+  }
+  const below = path === '/' ? '/*' : `${path}/*`
+  for (const url of [path, below]) fastify.post(url, post, (request, reply) => transport.handle(request, reply))
+  // A plain GET is answered clearly; clients that poll by GET or upgrade ask here first.
+  fastify.get(path, { ...options, exposeHeadRoute: false }, () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
+}
+
+// A time limit of the whole application for its handlers must not cut a held connect.
+function handlerTimeout (fastify: FastifyInstance, { timeout, maxClientTimeout }: CheckedOptions['server']): { handlerTimeout?: number } {
+  // Not yet in Fastify's types.
+  const { handlerTimeout: limit = 0 } = fastify.initialConfig as { handlerTimeout?: number }
+  return limit > 0 ? { handlerTimeout: limit + Math.max(timeout, maxClientTimeout) } : {}
+}

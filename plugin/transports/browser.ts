@@ -1,0 +1,92 @@
+import * as cookie from 'cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Binding } from '../bayeux/session.js'
+import type { ServerOptions } from '../../schemas/options.js'
+
+/** One browser, as the server knows it by its cookie: its sessions are bound to it. */
+export class Browser implements Binding {
+  /** Value of the cookie. */
+  readonly key: string
+  /** Number of its connects that are held. */
+  held = 0
+
+  readonly #browsers: Browsers
+  #sessions = 0
+
+  constructor (browsers: Browsers, key: string) {
+    this.#browsers = browsers
+    this.key = key
+  }
+
+  get full (): boolean {
+    return this.#sessions >= this.#browsers.options.maxSessionsPerCookie
+  }
+
+  /** Whether one more connect may be held (B88). */
+  get mayHold (): boolean {
+    const { maxSessionsPerBrowser } = this.#browsers.options
+    return maxSessionsPerBrowser < 0 || this.held < maxSessionsPerBrowser
+  }
+
+  join (): void {
+    if (this.#sessions++ === 0) this.#browsers.add(this)
+  }
+
+  leave (): void {
+    if (--this.#sessions === 0) this.#browsers.delete(this)
+  }
+}
+
+/** The browsers that have sessions. */
+export class Browsers {
+  readonly options: ServerOptions
+  readonly #newKey: () => string
+  readonly #byKey = new Map<string, Browser>()
+
+  constructor (options: ServerOptions, newKey: () => string) {
+    this.options = options
+    this.#newKey = newKey
+  }
+
+  /** The value of the cookie that came with the request. */
+  keyOf (request: FastifyRequest): string | undefined {
+    const header = request.headers.cookie
+    return header === undefined ? undefined : cookie.parse(header)[this.options.browserCookieName]
+  }
+
+  /**
+   * The browser of that key. A key that does not belong to a live session was not given by this server, or long ago: it is not
+   * taken over, so nobody can choose the value that sessions are bound to.
+   */
+  get (key: string | undefined): Browser | undefined {
+    return key === undefined ? undefined : this.#byKey.get(key)
+  }
+
+  /** A browser that nobody knows until a session joins it. */
+  create (): Browser {
+    return new Browser(this, this.#newKey())
+  }
+
+  add (browser: Browser): void {
+    this.#byKey.set(browser.key, browser)
+  }
+
+  delete (browser: Browser): void {
+    this.#byKey.delete(browser.key)
+  }
+
+  /** Gives the client the cookie that its sessions are bound to. */
+  setCookie (request: FastifyRequest, reply: FastifyReply, browser: Browser): void {
+    const { options } = this
+    const secure = options.browserCookieSecure === 'auto' ? request.protocol === 'https' : options.browserCookieSecure
+    reply.header('set-cookie', cookie.serialize(options.browserCookieName, browser.key, {
+      path: options.browserCookiePath,
+      httpOnly: options.browserCookieHttpOnly,
+      secure,
+      sameSite: options.browserCookieSameSite.toLowerCase() as 'strict' | 'lax' | 'none',
+      partitioned: options.browserCookiePartitioned,
+      ...(options.browserCookieDomain !== undefined && { domain: options.browserCookieDomain }),
+      ...(options.browserCookieMaxAge !== undefined && { maxAge: options.browserCookieMaxAge })
+    }))
+  }
+}

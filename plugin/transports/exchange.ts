@@ -1,0 +1,268 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AsyncResource } from 'node:async_hooks'
+import type { Message } from '../../schemas/message.js'
+import { andThen, type Awaitable, everyInTurn, isThenable } from '../bayeux/awaitable.js'
+import type { MessageContext } from '../bayeux/context.js'
+import type { Frame } from '../bayeux/frame.js'
+import { type Reply, ServerMessage } from '../bayeux/message.js'
+import { receive } from '../bayeux/receive.js'
+import type { CometDServer } from '../bayeux/server.js'
+import type { Hold, ReleaseCause, ServerSession } from '../bayeux/session.js'
+import { Browser } from './browser.js'
+import type { LongPolling } from './long-polling.js'
+
+const CONTENT_TYPE = 'application/json; charset=utf-8'
+const NO_FRAMES: readonly Frame[] = []
+
+/** One POST request and its answer. */
+export class Exchange {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+
+  readonly #transport: LongPolling
+  readonly #server: CometDServer
+  readonly #messages: readonly Message[]
+  readonly #key: string | undefined
+  readonly #context: MessageContext
+  readonly #replies: Array<{ session: ServerSession | undefined, reply: Reply | null }> = []
+  // The session whose events this answer carries: that of the first message. One answer carries the events of one session.
+  #session: ServerSession | undefined
+  #batched: ServerSession[] | undefined
+  #toHold: ServerMessage | undefined
+  #held: HeldConnect | undefined
+  #answersConnect = false
+  #frames = NO_FRAMES
+  #watched = false
+
+  constructor (transport: LongPolling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[]) {
+    this.#transport = transport
+    this.#server = transport.server
+    this.request = request
+    this.reply = reply
+    this.#messages = messages
+    this.#key = transport.browsers.keyOf(request)
+    this.#context = { request, reply, response: reply.raw }
+  }
+
+  start (): void {
+    this.#attempt(() => andThen(
+      everyInTurn(this.#messages, raw => andThen(this.#process(raw), () => true)),
+      () => this.#toHold === undefined ? this.#answer() : this.#holdOrAnswer(this.#toHold)
+    ))
+  }
+
+  /** The held connect was let go. */
+  resume (held: HeldConnect, cause: ReleaseCause): void {
+    this.#unhold()
+    if (cause === 'displaced') {
+      this.reply.code(this.#server.options.duplicateMetaConnectHttpResponseCode).send('')
+      return this.#transport.done(this)
+    }
+    const { message } = held
+    if (cause === 'removed') message.reply.advice = { ...message.reply.advice, ...this.#server.advice('none') }
+    if (cause === 'closed') message.reply.advice = { ...message.reply.advice, ...this.#server.adviceOnClose }
+    if (cause === 'expelled') {
+      message.refuse('402::session_unknown')
+      message.reply.advice = this.#server.advice('handshake', 0)
+    }
+    this.#attempt(() => this.#answer())
+  }
+
+  #process (raw: Message): Awaitable<void> {
+    const message = new ServerMessage(raw)
+    if (raw.channel === '/meta/handshake') return this.#handshake(message)
+
+    const session = this.#sessionOf(message)
+    const connects = raw.channel === '/meta/connect'
+    const alone = this.#messages.length === 1
+    if (session !== undefined) {
+      if (connects) session.release('displaced')
+      // What the other messages bring about rides in this answer rather than in that of a held connect (B77).
+      if (!(connects && alone)) this.#batch(session)
+      this.#session ??= session
+    }
+    return andThen(receive(this.#server, session, message, this.#context), () => {
+      this.#replies.push({ session, reply: message.reply })
+      if (!connects || message.reply.successful !== true) return
+      this.#answersConnect = true
+      if (alone && message.holdFor > 0) this.#toHold = message
+    })
+  }
+
+  #handshake (message: ServerMessage): Awaitable<void> {
+    const { browsers } = this.#transport
+    const known = browsers.get(this.#key)
+    const browser = known ?? browsers.create()
+    const session = this.#server.newSession(browser)
+    return andThen(receive(this.#server, session, message, this.#context), () => {
+      this.#replies.push({ session, reply: message.reply })
+      if (session.state === 'handshaken' && known === undefined) browsers.setCookie(this.request, this.reply, browser)
+    })
+  }
+
+  // A clientId is good for nothing without the cookie that its session is bound to.
+  #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
+    const session = this.#server.findSession(clientId)
+    if (session === undefined || this.#server.options.trustClientSession) return session
+    return session.binding?.key === this.#key ? session : undefined
+  }
+
+  #batch (session: ServerSession): void {
+    this.#batched ??= []
+    if (this.#batched.includes(session)) return
+    session.startBatch()
+    this.#batched.push(session)
+  }
+
+  #holdOrAnswer (message: ServerMessage): Awaitable<void> {
+    const session = this.#session as ServerSession
+    if (session.removed || this.#isGone || (session.queueLength > 0 && !session.batching)) return this.#answer()
+    const browser = session.binding as Browser
+    if (!browser.mayHold) {
+      this.#makePoll(session, message.reply)
+      return this.#answer()
+    }
+    browser.held++
+    this.#held = new HeldConnect(this, message)
+    this.#watch()
+    session.hold(this.#held, message.holdFor)
+  }
+
+  // The browser has as many held connects as it may: this client has to poll (B34, B88).
+  #makePoll (session: ServerSession, reply: Reply): void {
+    const { options } = this.#server
+    const interval = options.multiSessionInterval
+    if (interval > 0) {
+      reply.advice = { ...reply.advice, ...this.#server.advice('retry', interval), 'multiple-clients': true }
+      session.told = { timeout: options.timeout, interval, connectionType: this.#transport.name }
+    } else {
+      reply.successful = false
+      reply.error = '403:max_sessions_per_browser:connect_denied'
+      reply.advice = { ...reply.advice, ...this.#server.advice('none'), 'multiple-clients': true }
+    }
+  }
+
+  #unhold (): void {
+    this.#held = undefined
+    const browser = this.#session?.binding as Browser
+    browser.held--
+  }
+
+  #answer (): Awaitable<void> {
+    const extended = everyInTurn(this.#replies, entry => andThen(this.#server.extendReply(entry.session, entry.reply as Reply, this.#context), reply => {
+      entry.reply = reply
+      return true
+    }))
+    return andThen(extended, () => this.#send())
+  }
+
+  #send (): void {
+    const session = this.#session
+    if (this.#isGone) {
+      session?.armExpiry()
+      return this.#end()
+    }
+    const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
+    if (session !== undefined) this.#frames = session.take(replies)
+    this.#logRefusals(replies)
+    if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
+    this.reply.header('content-type', CONTENT_TYPE).send(this.#write(replies))
+    // Counted from when the answer has left; until then, from now.
+    if (this.#answersConnect) session?.armExpiry()
+    this.#end()
+  }
+
+  // Nothing may be left open, whatever became of the answer.
+  #end (): void {
+    if (this.#batched !== undefined) for (const session of this.#batched) session.endBatch()
+    this.#batched = undefined
+    if (!this.#watched) this.#transport.done(this)
+  }
+
+  #watch (): void {
+    if (this.#watched) return
+    this.#watched = true
+    const { raw } = this.reply
+    let finished = false
+    raw.once('finish', () => {
+      finished = true
+      this.#left(raw.statusCode === 200)
+    })
+    raw.once('close', () => { if (!finished) this.#left(false) })
+  }
+
+  #left (complete: boolean): void {
+    const session = this.#session as ServerSession
+    if (this.#held !== undefined) {
+      session.abandon(this.#held)
+      this.#unhold()
+    }
+    if (!complete && this.#frames.length > 0) session.restore(this.#frames)
+    this.#frames = NO_FRAMES
+    if (this.#answersConnect) session.armExpiry()
+    this.#transport.done(this)
+  }
+
+  // The client has gone, or somebody else has answered.
+  get #isGone (): boolean {
+    const { raw } = this.reply
+    return this.reply.sent || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+  }
+
+  #write (replies: readonly Reply[]): string {
+    let text = '['
+    for (const { json } of this.#frames) text += text.length > 1 ? `,${json}` : json
+    for (const reply of replies) {
+      const json = this.#writeReply(reply)
+      text += text.length > 1 ? `,${json}` : json
+    }
+    return text + ']'
+  }
+
+  #writeReply (reply: Reply): string {
+    try {
+      return JSON.stringify(reply)
+    } catch (err) {
+      this.request.log.error({ err }, 'reply replaced: an extension or listener put something into it that JSON cannot hold')
+      return JSON.stringify({ id: reply.id, channel: reply.channel, successful: false, error: '500::internal_error' })
+    }
+  }
+
+  // One line a request, without anything that the client wrote.
+  #logRefusals (replies: readonly Reply[]): void {
+    const { length } = replies.filter(reply => reply.successful === false)
+    if (length > 0) this.request.log.info({ session: this.#session?.id, refused: length }, 'messages refused')
+  }
+
+  // What fails here is not a message but the request: it gets an HTTP error, and nothing stays open.
+  #attempt (work: () => Awaitable<void>): void {
+    const failed = (err: unknown): void => {
+      this.#session?.restore(this.#frames)
+      this.#frames = NO_FRAMES
+      this.#end()
+      this.reply.send(err)
+    }
+    try {
+      const done = work()
+      if (isThenable(done)) (done as Promise<void>).catch(failed)
+    } catch (err) {
+      failed(err)
+    }
+  }
+}
+
+/** A held `/meta/connect`. What happens when it is let go belongs to its own request, not to the one that lets it go. */
+class HeldConnect extends AsyncResource implements Hold {
+  readonly message: ServerMessage
+  readonly #exchange: Exchange
+
+  constructor (exchange: Exchange, message: ServerMessage) {
+    super('fastify-cometd.connect')
+    this.#exchange = exchange
+    this.message = message
+  }
+
+  release (cause: ReleaseCause): void {
+    this.runInAsyncScope(this.#exchange.resume, this.#exchange, this, cause)
+  }
+}

@@ -1,0 +1,63 @@
+import { Type, type Static } from '@sinclair/typebox'
+
+const LONGEST_TIMER = 2 ** 31 - 1
+
+const milliseconds = (value: number, description: string, minimum = 0) =>
+  Type.Integer({ default: value, minimum, maximum: LONGEST_TIMER, description: `${description} (ms)` })
+const count = (value: number, description: string) =>
+  Type.Integer({ default: value, minimum: 1, description })
+
+/**
+ * Options that can be changed while the server runs: `app.cometd.options.timeout = 5000` takes effect at the next use. One
+ * table: the type, the defaults, the check and the table in docs/options.md all come from here.
+ */
+export const ServerOptions = Type.Object({
+  timeout: milliseconds(30_000, 'How long a `/meta/connect` is held when nothing happens'),
+  interval: milliseconds(0, 'How long a client waits before its next `/meta/connect`'),
+  maxInterval: milliseconds(10_000, 'How long after its last connect reply, plus `interval`, a silent session lives', 1),
+  sweepPeriod: milliseconds(997, 'How often channels without subscribers and listeners are looked for; one found three times is removed', 1),
+  maxProcessing: milliseconds(8_000, 'How long one call of a listener, policy or extension may take before its message is refused with `503::processing_timeout`', 1),
+  closeInterval: milliseconds(2_000, 'When the server closes, held connects are answered with a random `advice.interval` up to this, so that clients do not come back all at once'),
+  closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to be flushed'),
+
+  maxMessages: count(100, 'Messages in one request; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`'),
+  maxDepth: count(32, 'Nesting depth of `data` and `ext`; deeper: `400:max_depth:message_invalid`'),
+  maxChannelLength: count(255, 'Characters of a channel name; more: `405:<name>:channel_invalid`'),
+  maxChannelSegments: count(32, 'Segments of a channel name; more: `405:<name>:channel_invalid`'),
+  maxClientTimeout: milliseconds(60_000, 'Upper bound of the `advice.timeout` that a client may send'),
+  maxClientInterval: milliseconds(60_000, 'Upper bound of the `advice.interval` that a client may send'),
+  maxSubscriptions: count(500, 'Subscriptions of one session; more: `403:max_subscriptions:subscribe_denied`'),
+  maxSessions: count(50_000, 'Sessions of the server; more: `403:max_sessions:handshake_denied`'),
+  maxSessionsPerCookie: count(100, 'Sessions bound to one browser cookie; more: `403:max_sessions_per_cookie:handshake_denied`'),
+  maxChannels: count(10_000, 'Channels that clients created; more: `403:max_channels:create_denied` (subscribe), `403:max_channels:channel_create_denied` (publish)'),
+  maxQueue: count(1_000, 'Messages waiting for one session; one more and its `queueMaxed` listener decides, or the session is removed'),
+  maxQueueBytes: count(1_048_576, 'Bytes of JSON waiting for one session; as `maxQueue`'),
+
+  browserCookieName: Type.String({ default: 'BAYEUX_BROWSER', pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'Name of the cookie that sessions are bound to' }),
+  browserCookieDomain: Type.Optional(Type.String({ minLength: 1, description: '`Domain` of the cookie' })),
+  browserCookiePath: Type.String({ default: '/', minLength: 1, description: '`Path` of the cookie' }),
+  browserCookieMaxAge: Type.Optional(Type.Integer({ minimum: 0, description: '`Max-Age` of the cookie (s); absent: until the browser closes' })),
+  browserCookieHttpOnly: Type.Boolean({ default: true, description: '`HttpOnly` of the cookie' }),
+  browserCookieSecure: Type.Union([Type.Boolean(), Type.Literal('auto')], { default: 'auto', description: '`Secure` of the cookie; `auto`: when the request came over HTTPS' }),
+  browserCookieSameSite: Type.Union([Type.Literal('Strict'), Type.Literal('Lax'), Type.Literal('None')], { default: 'Lax', description: '`SameSite` of the cookie' }),
+  browserCookiePartitioned: Type.Boolean({ default: false, description: '`Partitioned` of the cookie' }),
+  maxSessionsPerBrowser: Type.Integer({ default: 1, minimum: -1, description: 'Connects held at a time for one browser cookie; the others poll every `multiSessionInterval`. 0: none is held, -1: no limit' }),
+  multiSessionInterval: Type.Integer({ default: 2_000, minimum: -1, maximum: LONGEST_TIMER, description: '`advice.interval` of the connects beyond `maxSessionsPerBrowser` (ms); 0 or less: they are refused' }),
+  duplicateMetaConnectHttpResponseCode: Type.Integer({ default: 500, minimum: 400, maximum: 599, description: 'HTTP status of a held connect that a newer one of its session displaces' }),
+  trustClientSession: Type.Boolean({ default: false, description: 'Find a session by its id alone when the cookie does not vouch for it: for clients without cookies. Read docs/security.md first' })
+}, { additionalProperties: false })
+
+/** Options that are read once, when the plugin is registered. */
+export const RegistrationOptions = Type.Object({
+  path: Type.String({ default: '/cometd', pattern: '^/([^*:]*[^*:/])?$', description: 'The routes are `POST path` and `POST path/*`, below `prefix`' }),
+  bodyLimit: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a request body; more: HTTP 413. Default: the `bodyLimit` of the Fastify instance' })),
+  logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
+  routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),
+  clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout }`' }))
+}, { additionalProperties: false })
+
+/** Everything that `register(cometd, options)` takes. */
+export const Options = Type.Composite([ServerOptions, RegistrationOptions], { additionalProperties: false })
+
+export type ServerOptions = Static<typeof ServerOptions>
+export type RegistrationOptions = Static<typeof RegistrationOptions>
