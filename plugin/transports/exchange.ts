@@ -186,7 +186,8 @@ export class Exchange {
     let finished = false
     raw.once('finish', () => {
       finished = true
-      this.#left(raw.statusCode === 200)
+      // Node also finishes a response whose socket broke in the middle of it.
+      this.#left(raw.statusCode === 200 && !this.request.raw.socket.destroyed)
     })
     raw.once('close', () => { if (!finished) this.#left(false) })
   }
