@@ -8,6 +8,9 @@ import type { LongPolling } from './transports/long-polling.js'
 const batch = TypeCompiler.Compile(MessageBatch)
 const single = TypeCompiler.Compile(Message)
 
+// @fastify/swagger leaves such routes out; its types are not there without it.
+const HIDDEN = { hide: true } as FastifySchema
+
 // TypeBox's own checks in place of Ajv: nothing is coerced, defaulted or removed.
 const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unknown) => {
   const check = Array.isArray(body) ? batch : single
@@ -27,13 +30,13 @@ export function addRoutes (fastify: FastifyInstance, { server, registration }: C
   }
   const post: RouteShorthandOptions = {
     ...options,
-    schema: { body: RequestBody, hide: true } as FastifySchema,
+    schema: { ...HIDDEN, body: RequestBody },
     validatorCompiler
   }
   const below = path === '/' ? '/*' : `${path}/*`
   for (const url of [path, below]) fastify.post(url, post, (request, reply) => transport.handle(request, reply))
   // A plain GET is answered clearly; clients that poll by GET or upgrade ask here first.
-  fastify.get(path, { ...options, exposeHeadRoute: false }, () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
+  fastify.get(path, { ...options, schema: HIDDEN, exposeHeadRoute: false }, () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
 }
 
 // A time limit of the whole application for its handlers must not cut a held connect.

@@ -34,8 +34,8 @@ export const ServerOptions = Type.Object({
   maxQueueBytes: count(1_048_576, 'Bytes of JSON waiting for one session; as `maxQueue`'),
 
   browserCookieName: Type.String({ default: 'BAYEUX_BROWSER', pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'Name of the cookie that sessions are bound to' }),
-  browserCookieDomain: Type.Optional(Type.String({ minLength: 1, description: '`Domain` of the cookie' })),
-  browserCookiePath: Type.String({ default: '/', minLength: 1, description: '`Path` of the cookie' }),
+  browserCookieDomain: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9.-]+$', description: '`Domain` of the cookie' })),
+  browserCookiePath: Type.String({ default: '/', pattern: '^/[!-:<-~]*$', description: '`Path` of the cookie' }),
   browserCookieMaxAge: Type.Optional(Type.Integer({ minimum: 0, description: '`Max-Age` of the cookie (s); absent: until the browser closes' })),
   browserCookieHttpOnly: Type.Boolean({ default: true, description: '`HttpOnly` of the cookie' }),
   browserCookieSecure: Type.Union([Type.Boolean(), Type.Literal('auto')], { default: 'auto', description: '`Secure` of the cookie; `auto`: when the request came over HTTPS' }),

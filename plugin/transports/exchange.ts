@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AsyncResource } from 'node:async_hooks'
+import type { ServerHttp2Stream } from 'node:http2'
 import type { Message } from '../../schemas/message.js'
 import { andThen, type Awaitable, everyInTurn, isThenable } from '../bayeux/awaitable.js'
 import type { MessageContext } from '../bayeux/context.js'
@@ -186,8 +187,7 @@ export class Exchange {
     let finished = false
     raw.once('finish', () => {
       finished = true
-      // Node also finishes a response whose socket broke in the middle of it.
-      this.#left(raw.statusCode === 200 && !this.request.raw.socket.destroyed)
+      this.#left(raw.statusCode === 200 && !wasCutOff(this.request, this.reply))
     })
     raw.once('close', () => { if (!finished) this.#left(false) })
   }
@@ -207,7 +207,7 @@ export class Exchange {
   // The client has gone, or somebody else has answered.
   get #isGone (): boolean {
     const { raw } = this.reply
-    return this.reply.sent || raw.destroyed || (raw as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+    return this.reply.sent || raw.destroyed || http2StreamOf(this.reply)?.destroyed === true
   }
 
   #write (replies: readonly Reply[]): string {
@@ -250,6 +250,16 @@ export class Exchange {
       failed(err)
     }
   }
+}
+
+function http2StreamOf ({ raw }: FastifyReply): ServerHttp2Stream | undefined {
+  return (raw as { stream?: ServerHttp2Stream }).stream
+}
+
+// Node says 'finish' also of a response that broke off in the middle.
+function wasCutOff (request: FastifyRequest, reply: FastifyReply): boolean {
+  const stream = http2StreamOf(reply)
+  return stream === undefined ? request.raw.socket.destroyed : stream.aborted || stream.rstCode !== 0
 }
 
 /** A held `/meta/connect`. What happens when it is let go belongs to its own request, not to the one that lets it go. */

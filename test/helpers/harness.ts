@@ -73,8 +73,8 @@ export class Client {
       headers: { ...(this.cookie !== undefined && { cookie: this.cookie }), ...headers },
       ...(payload !== undefined && { payload })
     })
-    const setCookie = response.headers['set-cookie'] as string | undefined
-    if (setCookie !== undefined) this.cookie = setCookie.split(';')[0] as string
+    const cookies = [response.headers['set-cookie'] ?? []].flat().map(cookie => cookie.split(';')[0] as string)
+    if (cookies.length > 0) this.cookie = cookies.join('; ')
     return response
   }
 
