@@ -3,6 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Binding } from '../bayeux/session.js'
 import type { ServerOptions } from '../../schemas/options.js'
 
+// What newKey gives: too strong to be guessed.
+const KEY = /^[0-9a-f]{40}$/
+
 /** One browser, as the server knows it by its cookie: its sessions are bound to it. */
 export class Browser implements Binding {
   /** Value of the cookie. */
@@ -55,16 +58,12 @@ export class Browsers {
   }
 
   /**
-   * The browser of that key. A key that does not belong to a live session was not given by this server, or long ago: it is not
-   * taken over, so nobody can choose the value that sessions are bound to.
+   * The browser of that key, or a new one. A key of our form is kept although it is not known: after a restart all tabs of a
+   * browser come with the same one, and must not be given different ones. Any other text is not taken over.
    */
-  get (key: string | undefined): Browser | undefined {
-    return key === undefined ? undefined : this.#byKey.get(key)
-  }
-
-  /** A browser that nobody knows until a session joins it. */
-  create (): Browser {
-    return new Browser(this, this.#newKey())
+  get (key: string | undefined): Browser {
+    const known = key === undefined ? undefined : this.#byKey.get(key)
+    return known ?? new Browser(this, key !== undefined && KEY.test(key) ? key : this.#newKey())
   }
 
   add (browser: Browser): void {

@@ -92,12 +92,11 @@ export class Exchange {
 
   #handshake (message: ServerMessage): Awaitable<void> {
     const { browsers } = this.#transport
-    const known = browsers.get(this.#key)
-    const browser = known ?? browsers.create()
+    const browser = browsers.get(this.#key)
     const session = this.#server.newSession(browser)
     return andThen(receive(this.#server, session, message, this.#context), () => {
       this.#replies.push({ session, reply: message.reply })
-      if (session.state === 'handshaken' && known === undefined) browsers.setCookie(this.request, this.reply, browser)
+      if (session.state === 'handshaken' && browser.key !== this.#key) browsers.setCookie(this.request, this.reply, browser)
     })
   }
 

@@ -3,7 +3,7 @@ import { start } from '../helpers/harness.js'
 
 const handshake = [{ channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['long-polling'] }]
 
-t.test('a handshake without a cookie gets one; one with the cookie of a live session keeps it', async t => {
+t.test('a handshake without a cookie gets one; one with a cookie keeps it, so that all tabs of a browser share it, after a restart, too', async t => {
   const { open, client } = await start(t)
   const response = await client().post(handshake)
   t.match(response.headers['set-cookie'], /^BAYEUX_BROWSER=[0-9a-f]{40}; Path=\/; HttpOnly; SameSite=Lax$/)
@@ -11,11 +11,16 @@ t.test('a handshake without a cookie gets one; one with the cookie of a live ses
   const again = await one.post(handshake)
   t.notOk('set-cookie' in again.headers)
   t.equal(again.json()[0].successful, true)
+
+  const restarted = await start(t)
+  const tabs = [restarted.client(), restarted.client()]
+  for (const tab of tabs) tab.cookie = one.cookie
+  for (const tab of tabs) t.notOk('set-cookie' in (await tab.post(handshake)).headers)
 })
 
-t.test('a cookie that the server did not give is not taken over', async t => {
+t.test('a cookie value that the server would not give is not taken over', async t => {
   const { client } = await start(t)
-  for (const value of ['chosen-by-somebody', '__proto__', 'constructor', '%', '']) {
+  for (const value of ['chosen-by-somebody', '__proto__', 'constructor', '%', '', 'a'.repeat(41), 'A'.repeat(40)]) {
     const response = await client().post(handshake, { cookie: `BAYEUX_BROWSER=${value}` })
     t.match(response.headers['set-cookie'], /^BAYEUX_BROWSER=[0-9a-f]{40};/)
     t.equal(response.json()[0].successful, true)
@@ -38,6 +43,17 @@ t.test('a session is used with the cookie it is bound to; anything else is 402 a
   t.strictSame(one.session.subscriptions, [])
   one.session.deliver(null, '/a', 1)
   await answer
+})
+
+t.test('a planted cookie opens nothing: the clientId is needed, too', async t => {
+  const { open, client } = await start(t)
+  const victim = await open()
+  const thief = client()
+  thief.cookie = victim.cookie
+  await thief.handshake()
+  for (const clientId of [undefined, '', '__proto__', victim.clientId.slice(1)]) {
+    t.match(await thief.raw({ channel: '/a', data: 1, clientId }), [{ successful: false, error: '402::session_unknown' }])
+  }
 })
 
 t.test('with trustClientSession the clientId is enough', async t => {

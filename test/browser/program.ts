@@ -1,0 +1,50 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+// Without what tap puts there to follow its child processes: the coverage of dist is nobody's business.
+const { PATH = '', HOME = '' } = process.env
+const env = { PATH, HOME }
+
+/** Compiles the package, so that programs that import it by its name run what is in the sources. */
+export async function build (): Promise<void> {
+  await promisify(execFile)('npm', ['run', 'build'], { cwd: root, env })
+}
+
+/** A program of this repository that serves HTTP and prints its address. */
+export class Program {
+  readonly #file: string
+  #process: ChildProcess | undefined
+  /** Where it serves: chosen at the first start, the same after a restart. */
+  url = ''
+
+  constructor (file: string) {
+    this.#file = file
+  }
+
+  async start (): Promise<void> {
+    const port = this.url === '' ? '0' : new URL(this.url).port
+    const program = spawn(process.execPath, [this.#file], { cwd: root, env: { ...env, PORT: port }, stdio: ['ignore', 'pipe', 'inherit'] })
+    this.#process = program
+    for await (const line of createInterface(program.stdout)) {
+      const [url] = /http:\/\/\S+/.exec(line) ?? []
+      if (url === undefined) continue
+      this.url = url
+      return
+    }
+    throw new Error(`${this.#file} ended without serving`)
+  }
+
+  /** @returns its exit code, or null if the signal ended it */
+  async stop (signal: NodeJS.Signals): Promise<number | null> {
+    const program = this.#process
+    if (program === undefined || program.exitCode !== null || program.signalCode !== null) return null
+    program.kill(signal)
+    const [code] = await once(program, 'exit') as [number | null]
+    return code
+  }
+}
