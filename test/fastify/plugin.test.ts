@@ -257,7 +257,7 @@ t.test('close() answers every held connect with the advice to come back after a 
   const answers = await Promise.all(clients.map(async client => await client.hold()))
   clients[0]?.session.batch(() => {
     clients[0]?.session.deliver(null, '/a', 'last')
-    void app.close()
+    app.close().catch(t.threw)
   })
   const replies = await Promise.all(answers.map(async ({ answer }) => await answer))
   t.match(replies[0]?.[0], { channel: '/a', data: 'last' })

@@ -22,7 +22,7 @@ t.test('close() flushes large answers to slow readers, and leaves no socket behi
   const { session } = one
   session.batch(() => {
     for (let i = 0; i < 20; i++) session.deliver(null, '/a', 'x'.repeat(500_000))
-    void app.close()
+    app.close().catch(t.threw)
   })
   const messages = JSON.parse((await response).body) as Wire[]
   t.equal(messages.length, 21)

@@ -4,7 +4,6 @@ import { type Test } from 'tap'
 import cometd, { type CometDPluginOptions, type CometDServer, type ServerSession } from '../../plugin/index.js'
 
 /** A message as it came over the wire. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into whatever came
 export type Wire = Record<string, any>
 
 export interface Harness {

@@ -1,0 +1,59 @@
+// How the runner talks with a server program: forked, one question at a time, over the channel that fork() opens.
+
+/** What a server program is started with: one JSON argument. */
+export interface PeerOptions {
+  /** How long a `/meta/connect` is held when nothing happens (ms). */
+  holdTimeoutMs: number
+}
+
+export interface Peer {
+  port: number
+  /** Ends the server as its users would; resolves when it is closed. */
+  close?: () => Promise<void>
+}
+
+export interface Answers {
+  /** User and system time of the process since it started (µs). */
+  cpu: { cpuUs: number }
+  /** Resident memory after a full garbage collection (bytes). */
+  memory: { rssBytes: number }
+  /** How long `close` took (ms). */
+  close: { closeMs: number }
+}
+
+export type Question = keyof Answers
+
+export const HOST = '127.0.0.1'
+export const PATH = '/cometd'
+
+const answerers: { [Q in Question]: (peer: Peer) => Answers[Q] | Promise<Answers[Q]> } = {
+  cpu () {
+    const { user, system } = process.cpuUsage()
+    return { cpuUs: user + system }
+  },
+
+  memory () {
+    if (global.gc === undefined) throw new Error('start the server with --expose-gc')
+    // The second one collects what finalizers and weak references let go in the first.
+    global.gc()
+    global.gc()
+    return { rssBytes: process.memoryUsage.rss() }
+  },
+
+  async close (peer) {
+    if (peer.close === undefined) throw new Error('this server has nothing to close')
+    const start = performance.now()
+    await peer.close()
+    return { closeMs: performance.now() - start }
+  }
+}
+
+/** Starts the server of this process, tells the runner its port, then answers the runner until it goes. */
+export async function serve (start: (options: PeerOptions) => Promise<Peer>): Promise<void> {
+  const peer = await start(JSON.parse(process.argv[2] ?? '{}') as PeerOptions)
+  process.on('disconnect', () => process.exit())
+  process.on('message', async (question: Question) => {
+    process.send?.(await answerers[question](peer))
+  })
+  process.send?.({ port: peer.port })
+}

@@ -1,0 +1,53 @@
+import type { ServerProcess } from './driver/server-process.js'
+
+/** The server programs in `benchmarks/peers/`, in the order of the table's columns. */
+export const SERVERS = ['fastify-cometd', 'cometd-nodejs-server', 'faye', 'bare'] as const
+export type ServerName = typeof SERVERS[number]
+
+export const OURS: ServerName = 'fastify-cometd'
+/** The peer that the bars are set against. */
+export const RIVAL: ServerName = 'cometd-nodejs-server'
+
+export interface Settings {
+  /** How long the load is measured, where load is what is measured (s). */
+  seconds: number
+}
+
+/** What one run of a scenario found. */
+export interface Finding {
+  /** The figure of the table, in the scenario's unit. */
+  value: number
+  /** The raw counts that it comes from; units in their names. */
+  counts: Record<string, number>
+  /** What was lost, repeated or refused, in words. A run with a fault is a failed run. */
+  faults: string[]
+}
+
+/** What the issue asks for: our figure at most so much of the rival's, or at most so much. */
+export type Bar = { ratioToRival: number } | { atMost: number }
+
+export interface Scenario {
+  name: string
+  unit: string
+  bar?: Bar
+  servers: readonly ServerName[]
+  /** How long the servers hold a connect (ms): long, where nothing may be renewed while it is measured. */
+  holdTimeoutMs: number
+  /** Connections that are open at a time, on either side. */
+  connections: number
+  measure: (server: ServerProcess, settings: Settings) => Promise<Finding>
+}
+
+/** A server's default: long enough for load, where connects are answered by events. */
+export const DEFAULT_HOLD_MS = 30_000
+/** Longer than any run. */
+export const ENDLESS_HOLD_MS = 300_000
+/** Time for code to be compiled before load is measured. */
+export const WARM_UP_MS = 1_500
+
+/** Enough of an event to be sure of: 100 bytes of JSON with a sequence number. */
+export function payload (sequence: number): { sequence: number, text: string } {
+  const PAYLOAD_BYTES = 100
+  const empty = JSON.stringify({ sequence, text: '' })
+  return { sequence, text: 'x'.repeat(PAYLOAD_BYTES - empty.length) }
+}
