@@ -35,6 +35,19 @@ t.test('a held session does not expire, and each message puts the expiry off', a
   t.notOk(one.session)
 })
 
+t.test('a session whose timed out connect waits for an extension can still expire', async t => {
+  const { open, cometd, clock } = await start(t, { maxInterval: 2_000, maxProcessing: 60_000 })
+  const one = await open()
+  const { answer } = await one.hold()
+  cometd.addExtension({ outgoing: async () => await new Promise(() => {}) })
+  const removed = once(cometd, 'sessionRemoved')
+  clock.tick(30_050)
+  clock.tick(2_050)
+  t.equal((await removed)[1], true)
+  clock.tick(60_000)
+  t.strictSame(await answer, [])
+})
+
 t.test('a handshake that nothing follows leaves nothing behind', async t => {
   const { client, cometd, clock } = await start(t)
   const one = client()
