@@ -69,5 +69,9 @@ function bidFarewell (server: CometDServer, session: ServerSession, message: Ser
 
 function refuseWhenClosed (server: CometDServer, message: ServerMessage): void {
   message.refuse('503::server_closed')
-  if (message.channel === '/meta/connect' || message.channel === '/meta/handshake') message.reply.advice = server.adviceOnClose
+  if (message.channel === '/meta/connect') message.reply.advice = server.adviceOnClose
+  if (message.channel === '/meta/handshake') {
+    message.reply.supportedConnectionTypes = server.connectionTypes
+    message.reply.advice = { ...server.adviceOnClose, reconnect: 'handshake' }
+  }
 }

@@ -8,9 +8,7 @@ const { CometD } = require('cometd-7') as typeof import('cometd-7')
 const { adapt } = require('cometd-nodejs-client-1') as typeof import('cometd-nodejs-client-1')
 
 t.test('cometd 7 with cometd-nodejs-client 1', async t => {
-  await converse(t, url => {
-    // Each client gets a cookie store of its own.
-    adapt()
-    return cometdPeer(new CometD() as never, url)
-  })
+  // All clients of a process share its cookies, as the tabs of a browser do.
+  adapt()
+  await converse(t, url => cometdPeer(new CometD() as never, url))
 })

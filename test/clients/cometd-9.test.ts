@@ -5,9 +5,7 @@ import { cometdPeer } from './cometd-peer.js'
 import { converse } from './conversation.js'
 
 t.test('cometd 9 with cometd-nodejs-client 2', async t => {
-  await converse(t, url => {
-    // Each client gets a cookie store of its own.
-    adapt()
-    return cometdPeer(new CometD(), url)
-  })
+  // All clients of a process share its cookies, as the tabs of a browser do.
+  adapt()
+  await converse(t, url => cometdPeer(new CometD(), url))
 })

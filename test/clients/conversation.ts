@@ -36,7 +36,7 @@ class Mailbox {
 
 async function serve (proxy: Proxy): Promise<FastifyInstance> {
   const app = Fastify()
-  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, sweepPeriod: 100 })
+  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, maxSessionsPerBrowser: 10 })
   app.cometd.policy = {
     canSubscribe: async (session, message, channel) => channel.name !== '/secret',
     canPublish: (session, message, channel, callback) => callback(null, channel.name !== '/readonly')
