@@ -10,8 +10,10 @@ export interface TimeSource {
 
 /** Something that the clock calls when its time has come. An object has one appointment at a time. */
 export interface Timed {
-  /** The clock's own: the tick of the appointment, -1 if there is none. */
+  /** The clock's own: the tick at which it looks, -1 if there is no appointment. */
   tick: number
+  /** The clock's own: when the appointment is. */
+  due?: number
   /** The clock's own: whether somebody is waiting for the appointment. */
   awaited?: boolean
   onTime (): void
@@ -22,10 +24,14 @@ interface Handle { ref?: () => void, unref?: () => void }
 
 const RESOLUTION = 50
 
+function tickOf (time: number): number {
+  return Math.ceil(time / RESOLUTION)
+}
+
 /**
- * One coarse timer for every hold and expiry. Sessions move their appointment with every request, and only few of them are
- * ever kept: so an appointment is an entry in the set of its tick, and one timeout wakes up every 50 ms for as long as there
- * is any. An appointment is never kept too early, and at most a tick too late. The timeout does not keep the process alive,
+ * One coarse timer for every hold and expiry. An appointment is an entry in the set of its tick, and one timeout wakes up
+ * every 50 ms for as long as there is any. Sessions put their appointment off with every request, and only few of them are ever
+ * kept: so one that is put off stays where it is, and is filed anew when its old time comes. An appointment is never kept too early, and at most a tick too late. The timeout does not keep the process alive,
  * except for appointments that somebody waits for: an injected request has no socket that would.
  */
 export class Clock {
@@ -47,33 +53,32 @@ export class Clock {
 
   /** Makes or moves the appointment of `timed`. `delay` in ms; `awaited` if somebody is waiting for it. */
   schedule (timed: Timed, delay: number, awaited = false): void {
-    this.cancel(timed)
-    if (this.#handle === undefined) {
-      this.#lastTick = Math.floor(this.now() / RESOLUTION)
-      this.#wakeUpLater()
+    const now = this.now()
+    const due = now + delay
+    if (timed.tick === -1 || tickOf(due) < timed.tick) {
+      this.#remove(timed)
+      if (this.#handle === undefined) {
+        this.#lastTick = Math.floor(now / RESOLUTION)
+        this.#wakeUpLater()
+      }
+      this.#file(timed, due)
     }
-    const tick = Math.max(Math.ceil((this.now() + delay) / RESOLUTION), this.#lastTick + 1)
-    const appointments = this.#ticks.get(tick)
-    if (appointments === undefined) this.#ticks.set(tick, new Set([timed]))
-    else appointments.add(timed)
-    timed.tick = tick
-    if (awaited) {
-      timed.awaited = true
-      if (++this.#awaited === 1) this.#handle?.ref?.()
-    }
+    timed.due = due
+    this.#await(timed, awaited)
   }
 
   cancel (timed: Timed): void {
-    if (timed.tick === -1) return
-    const appointments = this.#ticks.get(timed.tick)
-    if (appointments?.delete(timed) && appointments.size === 0) this.#ticks.delete(timed.tick)
-    this.#ended(timed)
+    this.#remove(timed)
+    this.#await(timed, false)
   }
 
   /** Forgets every appointment and stops the timeout. */
   stop (): void {
     for (const appointments of this.#ticks.values()) {
-      for (const timed of appointments) this.#ended(timed)
+      for (const timed of appointments) {
+        timed.tick = -1
+        this.#await(timed, false)
+      }
     }
     this.#ticks.clear()
     this.#sleep()
@@ -85,11 +90,27 @@ export class Clock {
     if (this.#awaited === 0) this.#handle.unref?.()
   }
 
-  #ended (timed: Timed): void {
+  #file (timed: Timed, due: number): void {
+    const tick = Math.max(tickOf(due), this.#lastTick + 1)
+    const appointments = this.#ticks.get(tick)
+    if (appointments === undefined) this.#ticks.set(tick, new Set([timed]))
+    else appointments.add(timed)
+    timed.tick = tick
+  }
+
+  #remove (timed: Timed): void {
+    if (timed.tick === -1) return
+    const appointments = this.#ticks.get(timed.tick)
+    if (appointments?.delete(timed) && appointments.size === 0) this.#ticks.delete(timed.tick)
     timed.tick = -1
-    if (timed.awaited !== true) return
-    timed.awaited = false
-    if (--this.#awaited === 0) this.#handle?.unref?.()
+  }
+
+  #await (timed: Timed, awaited: boolean): void {
+    if ((timed.awaited ?? false) === awaited) return
+    timed.awaited = awaited
+    this.#awaited += awaited ? 1 : -1
+    if (this.#awaited === 0) this.#handle?.unref?.()
+    else if (awaited && this.#awaited === 1) this.#handle?.ref?.()
   }
 
   #sleep (): void {
@@ -104,8 +125,16 @@ export class Clock {
       if (appointments === undefined) continue
       this.#ticks.delete(this.#lastTick)
       for (const timed of appointments) {
-        this.#ended(timed)
-        timed.onTime()
+        // One that came before it may have cancelled or moved it.
+        if (timed.tick !== this.#lastTick) continue
+        timed.tick = -1
+        const due = timed.due as number
+        if (tickOf(due) > this.#lastTick) {
+          this.#file(timed, due)
+        } else {
+          this.#await(timed, false)
+          timed.onTime()
+        }
       }
     }
     this.#lastTick = now

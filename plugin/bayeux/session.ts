@@ -70,6 +70,8 @@ export class ServerSession {
   /** @internal */
   tick = -1
   /** @internal */
+  due = 0
+  /** @internal */
   awaited = false
   /** Number of the last broadcast this session was given, so that it gets one copy. @internal */
   lastBroadcast = 0

@@ -57,7 +57,7 @@ export class Exchange {
     this.#unhold()
     if (cause === 'displaced') {
       this.reply.code(this.#server.options.duplicateMetaConnectHttpResponseCode).send('')
-      return this.#transport.done(this)
+      return
     }
     const { message } = held
     if (cause === 'removed') message.reply.advice = { ...message.reply.advice, ...this.#server.advice('none') }
@@ -176,7 +176,7 @@ export class Exchange {
   #end (): void {
     if (this.#batched !== undefined) for (const session of this.#batched) session.endBatch()
     this.#batched = undefined
-    if (!this.#watched) this.#transport.done(this)
+    if (!this.#watched) this.#transport.done()
   }
 
   #watch (): void {
@@ -200,7 +200,7 @@ export class Exchange {
     if (!complete && this.#frames.length > 0) session.restore(this.#frames)
     this.#frames = NO_FRAMES
     if (this.#answersConnect) session.armExpiry()
-    this.#transport.done(this)
+    this.#transport.done()
   }
 
   // The client has gone, or somebody else has answered.

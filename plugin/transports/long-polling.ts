@@ -24,7 +24,7 @@ export class LongPolling implements Transport {
   readonly name = 'long-polling'
   readonly server: CometDServer
   readonly browsers: Browsers
-  readonly #open = new Set<Exchange>()
+  #open = 0
   #whenDone: (() => void) | undefined
 
   constructor (server: CometDServer, newKey: () => string) {
@@ -36,19 +36,17 @@ export class LongPolling implements Transport {
     const messages = messagesOf(request.body as RequestBody)
     const { maxMessages } = this.server.options
     if (messages.length > maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(maxMessages)
-    const exchange = new Exchange(this, request, reply, messages)
-    this.#open.add(exchange)
-    exchange.start()
+    this.#open++
+    new Exchange(this, request, reply, messages).start()
   }
 
-  /** The exchange is over: its answer has left, or never will. */
-  done (exchange: Exchange): void {
-    this.#open.delete(exchange)
-    if (this.#open.size === 0) this.#whenDone?.()
+  /** An exchange is over: its answer has left, or never will. To be called once for each. */
+  done (): void {
+    if (--this.#open === 0) this.#whenDone?.()
   }
 
   async flushed (): Promise<void> {
-    if (this.#open.size > 0) await new Promise<void>(resolve => { this.#whenDone = resolve })
+    if (this.#open > 0) await new Promise<void>(resolve => { this.#whenDone = resolve })
   }
 }
 
