@@ -10,8 +10,8 @@ const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsu
  * parameters (B81). For this scope only; the application's own parsers stay as they are.
  */
 export function addContentTypes (fastify: FastifyInstance): void {
-  const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig
-  const json = fastify.getDefaultJsonParser(onProtoPoisoning ?? 'error', onConstructorPoisoning ?? 'error') as unknown as
+  const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig as Required<FastifyInstance['initialConfig']>
+  const json = fastify.getDefaultJsonParser(onProtoPoisoning, onConstructorPoisoning) as unknown as
     (request: FastifyRequest, body: string, done: Done) => void
 
   fastify.removeAllContentTypeParsers()

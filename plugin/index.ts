@@ -44,6 +44,8 @@ export type { Incoming, Outgoing, ServerExtension, SessionExtension } from './ba
 export type { Advice, OutgoingMessage, Reply, ServerMessage } from './bayeux/message.js'
 export type { SecurityPolicy, Verdict } from './bayeux/policy.js'
 export type { MessageContext } from './bayeux/context.js'
+// What the transports add to MessageContext.
+export type {} from './transports/long-polling.js'
 export type { Awaitable } from './bayeux/awaitable.js'
 export type { Callback } from './bayeux/guests.js'
 export type { TimeSource } from './bayeux/clock.js'

@@ -1,4 +1,4 @@
-import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { TypeCompiler, type ValueError } from '@sinclair/typebox/compiler'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
 import { Message, MessageBatch, RequestBody } from '../schemas/message.js'
 import { errors } from './errors.js'
@@ -15,8 +15,8 @@ const HIDDEN = { hide: true } as FastifySchema
 const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unknown) => {
   const check = Array.isArray(body) ? batch : single
   if (check.Check(body)) return { value: body }
-  const error = check.Errors(body).First()
-  return { error: [{ instancePath: error?.path ?? '', message: error?.message ?? '' }] as unknown as Error }
+  const { path, message } = check.Errors(body).First() as ValueError
+  return { error: [{ instancePath: path, message }] as unknown as Error }
 }
 
 /** The routes of the long-polling transport. */

@@ -44,6 +44,16 @@ t.test('http.createServer(server.handle) is a CometD server, whatever the path, 
   }
 })
 
+t.test('a request that comes before the server is ready waits for it', async t => {
+  const { url } = await serve(t, (request, response) => {
+    const server = createCometDServer()
+    t.teardown(async () => await server.close())
+    server.handle(request, response)
+  })
+  const { body } = await post(url, [{ channel: '/a', data: 1 }]).response
+  t.match(JSON.parse(body), [{ error: '402::session_unknown' }])
+})
+
 t.test('a body that something before the server has read is taken from request.body', async t => {
   const server = createCometDServer()
   t.teardown(async () => await server.close())

@@ -3,6 +3,10 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Answers, Peer, PeerOptions, Question } from '../peers/control.js'
 
+// Without the memory reducer: it collects once, some time after load has ended, what the load left behind, and with 10,000
+// sessions takes 300 ms or more, in whichever window it happens to fall.
+const NODE_FLAGS = ['--expose-gc', '--no-memory-reducer']
+
 /** A server in a process of its own, and the questions that it answers about itself. */
 export class ServerProcess {
   readonly port: number
@@ -16,7 +20,7 @@ export class ServerProcess {
   /** @param name of a program in `benchmarks/peers/` */
   static async start (name: string, options: PeerOptions): Promise<ServerProcess> {
     const program = fileURLToPath(new URL(`../peers/${name}.js`, import.meta.url))
-    const child = fork(program, [JSON.stringify(options)], { execArgv: ['--expose-gc'] })
+    const child = fork(program, [JSON.stringify(options)], { execArgv: NODE_FLAGS })
     const { port } = await nextMessage<Peer>(child)
     return new ServerProcess(child, port)
   }

@@ -5,7 +5,6 @@ import { ENDLESS_HOLD_MS, type Finding, type Scenario, SERVERS } from '../scenar
 
 const SESSIONS = 10_000
 const CHANNEL = '/benchmark/idle'
-/** Time for the garbage of ten thousand handshakes to be collected. */
 const SETTLE_MS = 5_000
 const WINDOW_MS = 20_000
 

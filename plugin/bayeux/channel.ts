@@ -15,10 +15,10 @@ export interface ChannelEvents<Name extends string = string> {
    * A message was published, on this channel or, for a wildcard, on one it matches: `message.channel` tells which. `false`
    * vetoes: the publisher gets `404::message_deleted`. `session` is null if the application published without a sender.
    */
-  message: (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage, callback: Callback<boolean | void>) => Awaitable<boolean | void>
-  subscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage) => unknown
+  message (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage, callback: Callback<boolean | void>): Awaitable<boolean | void>
+  subscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage): unknown
   /** `message` is null when the session was removed. */
-  unsubscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage | null) => unknown
+  unsubscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage | null): unknown
 }
 
 const EVENTS = ['message', 'subscribed', 'unsubscribed'] as const

@@ -78,15 +78,18 @@ export class Extensions<Extension extends AnyExtension> {
     })
   }
 
-  /** Gives what is left of the message, or null if it is deleted. */
-  outgoing<T extends OutgoingMessage | Reply> (guests: Guests, args: readonly unknown[], message: T, context: MessageContext | undefined): Awaitable<T | null> {
+  /** Gives what is left of the message, null if it is deleted, `late` if an extension did not answer in time. */
+  outgoing<T extends OutgoingMessage | Reply> (guests: Guests, args: readonly unknown[], message: T, context: MessageContext | undefined, late: T | null = null): Awaitable<T | null> {
     let current: T | null = message
     const done = everyInTurn(this.#outgoing, extension => {
       const verdict = guests.ask(`outgoing ${this.#what}`, extension.outgoing as NonNullable<Extension['outgoing']>, extension, [...args, current], context)
       return andThen(verdict, result => {
-        if (result === LATE || result === false || result === null) current = null
-        else if (isMessage(result)) current = result as T
-        return current !== null
+        if (result === LATE || result === false || result === null) {
+          current = result === LATE ? late : null
+          return false
+        }
+        if (isMessage(result)) current = result as T
+        return true
       })
     })
     return andThen(done, () => current)

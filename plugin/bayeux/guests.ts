@@ -64,10 +64,10 @@ export class Guests {
   }
 
   /** Asks `listeners` for a decision that cannot wait. The first that has one decides; failures are logged and count as none. */
-  decide<T> (event: string, listeners: ReadonlyArray<(...args: never[]) => T>, args: readonly unknown[]): T | undefined {
+  decide<T> (event: string, listeners: ReadonlyArray<(...args: never[]) => T>, args: readonly unknown[], context: MessageContext | undefined): T | undefined {
     for (const listener of listeners) {
       try {
-        const decision = (listener as (...args: unknown[]) => T)(...args)
+        const decision = this.#context.run(context, () => (listener as (...args: unknown[]) => T)(...args))
         if (decision !== undefined) return decision
       } catch (err) {
         this.#threw(`listener of '${event}'`, err)

@@ -1,7 +1,13 @@
-import type { ServerMessage } from './message.js'
+import { LATE } from './guests.js'
+import type { Reply, ServerMessage } from './message.js'
 import type { CometDServer } from './server.js'
 
 const SHOWN = 255
+
+/** What a client gets in place of a reply that an extension did not let go in time. */
+export function lateReply ({ id, channel }: Reply): Reply {
+  return { ...(id !== undefined && { id }), ...(channel !== undefined && { channel }), successful: false, error: LATE.error }
+}
 
 /** The error for a channel name that is none. Of a long name only the beginning is repeated. */
 export function invalidChannel (name: string): string {

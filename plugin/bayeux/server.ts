@@ -1,6 +1,6 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
-import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
+import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
 import { ServerChannel } from './channel.js'
 import { parseChannelName } from './channel-name.js'
 import { Clock, type Timed } from './clock.js'
@@ -9,23 +9,23 @@ import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
 import { type Frame, freeze } from './frame.js'
 import { Failure, Guests } from './guests.js'
-import { Lane } from './awaitable.js'
 import { Listeners } from './listeners.js'
 import { type Advice, type OutgoingMessage, type Reply, ServerMessage } from './message.js'
 import type { SecurityPolicy } from './policy.js'
+import { lateReply } from './refusals.js'
 import { type Binding, type ReleaseCause, type RemovalReason, ServerSession } from './session.js'
 
 /** The events of a server. */
 export interface ServerEvents {
   /** A handshake succeeded; its reply is not sent yet. */
-  sessionAdded: (session: ServerSession, message: ServerMessage) => unknown
+  sessionAdded (session: ServerSession, message: ServerMessage): unknown
   /** `timeout` tells whether the session expired. */
-  sessionRemoved: (session: ServerSession, timeout: boolean, reason: RemovalReason) => unknown
-  channelAdded: (channel: ServerChannel) => unknown
-  channelRemoved: (channel: ServerChannel) => unknown
-  subscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage) => unknown
+  sessionRemoved (session: ServerSession, timeout: boolean, reason: RemovalReason): unknown
+  channelAdded (channel: ServerChannel): unknown
+  channelRemoved (channel: ServerChannel): unknown
+  subscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage): unknown
   /** `message` is null when the session was removed. */
-  unsubscribed: (channel: ServerChannel, session: ServerSession, message: ServerMessage | null) => unknown
+  unsubscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage | null): unknown
 }
 
 /** A way for messages to come in and go out. */
@@ -188,11 +188,11 @@ export class CometDServer {
   }
 
   /** Gives whether the session was there. @internal */
-  remove (session: ServerSession, reason: RemovalReason, farewell?: Frame): boolean {
+  remove (session: ServerSession, reason: RemovalReason, context?: MessageContext, farewell?: Frame): boolean {
     if (!this.#sessions.delete(session.id)) return false
     this.log.debug({ session: session.id, reason }, 'session removed')
-    this.guests.tell('sessionRemoved', this.#listeners.of('sessionRemoved'), [session, reason === 'timeout', reason])
-    session.end(reason)
+    this.guests.tell('sessionRemoved', this.#listeners.of('sessionRemoved'), [session, reason === 'timeout', reason], context)
+    session.end(reason, context)
     session.binding?.leave()
     this.clock.cancel(session)
     if (farewell !== undefined) session.push(farewell)
@@ -206,7 +206,7 @@ export class CometDServer {
 
   /** @internal */
   disconnect (session: ServerSession): boolean {
-    return this.remove(session, 'disconnect', freeze({ channel: '/meta/disconnect', successful: true }))
+    return this.remove(session, 'disconnect', undefined, freeze({ channel: '/meta/disconnect', successful: true }))
   }
 
   /** The time of a session has run out. @internal */
@@ -333,7 +333,7 @@ export class CometDServer {
   /** Gives what is left of a reply, or null if an extension deleted it. @internal */
   extendReply (session: ServerSession | undefined, reply: Reply, context: MessageContext | undefined): Awaitable<Reply | null> {
     const extended = this.#extensions.seeOutgoing
-      ? this.#extensions.outgoing(this.guests, [this, session ?? null, session ?? null], reply, context)
+      ? this.#extensions.outgoing(this.guests, [this, session ?? null, session ?? null], reply, context, lateReply(reply))
       : reply
     if (session === undefined) return extended
     return andThen(extended, left => left === null ? null : session.extendReply(left, context))

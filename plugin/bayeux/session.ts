@@ -6,6 +6,7 @@ import { type Frame, thaw } from './frame.js'
 import { type Callback, tellCaller } from './guests.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
+import { lateReply } from './refusals.js'
 import type { CometDServer } from './server.js'
 
 /** Why a session came to its end. */
@@ -18,17 +19,17 @@ export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'removed' | 'e
 /** The events of a session. */
 export interface SessionEvents {
   /** `timeout` tells whether the session expired. */
-  removed: (session: ServerSession, timeout: boolean, reason: RemovalReason) => unknown
+  removed (session: ServerSession, timeout: boolean, reason: RemovalReason): unknown
   /** A `/meta/connect` is held, for `timeout` ms at most. */
-  suspended: (session: ServerSession, message: ServerMessage, timeout: number) => unknown
+  suspended (session: ServerSession, message: ServerMessage, timeout: number): unknown
   /** A held `/meta/connect` is let go, because its time is over (`timeout`) or for another reason. */
-  resumed: (session: ServerSession, message: ServerMessage, timeout: boolean) => unknown
+  resumed (session: ServerSession, message: ServerMessage, timeout: boolean): unknown
   /** A message was put into the queue. */
-  queueOffer: (session: ServerSession, message: Readonly<OutgoingMessage>) => unknown
+  queueOffer (session: ServerSession, message: Readonly<OutgoingMessage>): unknown
   /** The queue is about to be sent, before `replies`. Both arrays may be edited; the messages may not. */
-  queueDrain: (session: ServerSession, queue: Array<Readonly<OutgoingMessage>>, replies: Reply[]) => unknown
+  queueDrain (session: ServerSession, queue: Array<Readonly<OutgoingMessage>>, replies: Reply[]): unknown
   /** The queue is full and `message` does not fit. Must answer at once; the first answer counts. */
-  queueMaxed: (session: ServerSession, message: Readonly<OutgoingMessage>) => QueueMaxedDecision
+  queueMaxed (session: ServerSession, message: Readonly<OutgoingMessage>): QueueMaxedDecision
 }
 
 const EVENTS = ['removed', 'suspended', 'resumed', 'queueOffer', 'queueDrain', 'queueMaxed'] as const
@@ -44,6 +45,7 @@ export interface Told {
 /** A held connect, as a session sees it. */
 export interface Hold {
   readonly message: ServerMessage
+  readonly context: MessageContext
   /** Answers the connect. */
   release (cause: ReleaseCause): void
 }
@@ -230,24 +232,24 @@ export class ServerSession {
   /** @internal */
   extendReply (reply: Reply, context: MessageContext | undefined): Awaitable<Reply | null> {
     if (!this.#extensions?.seeOutgoing) return reply
-    return this.#extensions.outgoing(this.#server.guests, [this, this], reply, context)
+    return this.#extensions.outgoing(this.#server.guests, [this, this], reply, context, lateReply(reply))
   }
 
   /** Takes a message through the session's own extensions into its queue. @internal */
   receive (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<boolean> {
     const extensions = this.#extensions
-    if (extensions === undefined) return this.#offer(frame)
+    if (extensions === undefined) return this.#offer(frame, context)
     this.#lane ??= new Lane()
-    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame)
+    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame, context)
     return this.#lane.run(() => andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
       message => {
         const changed = message === null ? undefined : this.#server.tryFreeze(message)
-        return changed !== undefined && this.#offer(changed)
+        return changed !== undefined && this.#offer(changed, context)
       }))
   }
 
   /** Hands out the queue, to be sent before `replies`. @internal */
-  take (replies: Reply[]): Frame[] {
+  take (replies: Reply[], context: MessageContext): Frame[] {
     const frames = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
@@ -255,7 +257,7 @@ export class ServerSession {
     if (listeners.length === 0) return frames
     const known = new Map(frames.map(frame => [frame.message, frame]))
     const messages = frames.map(frame => frame.message)
-    this.#server.guests.tell('queueDrain', listeners, [this, messages, replies])
+    this.#server.guests.tell('queueDrain', listeners, [this, messages, replies], context)
     return messages.flatMap(message => known.get(message) ?? this.#server.tryFreeze(message) ?? [])
   }
 
@@ -271,7 +273,7 @@ export class ServerSession {
     this.release('displaced')
     this.#hold = hold
     this.#server.clock.schedule(this, milliseconds, true)
-    this.#server.guests.tell('suspended', this.#listeners.of('suspended'), [this, hold.message, milliseconds])
+    this.#server.guests.tell('suspended', this.#listeners.of('suspended'), [this, hold.message, milliseconds], hold.context)
   }
 
   /** Lets the held connect go, if there is one. @internal */
@@ -284,10 +286,9 @@ export class ServerSession {
 
   /** Forgets a held connect whose client went away, or which is being answered. @internal */
   abandon (hold: Hold, timeout = false): void {
-    if (this.#hold !== hold) return
     this.#hold = undefined
     this.armExpiry()
-    this.#server.guests.tell('resumed', this.#listeners.of('resumed'), [this, hold.message, timeout])
+    this.#server.guests.tell('resumed', this.#listeners.of('resumed'), [this, hold.message, timeout], hold.context)
   }
 
   /** Starts the expiry anew: the client sent something, was answered, or could not be. @internal */
@@ -309,10 +310,10 @@ export class ServerSession {
   }
 
   /** The server has taken the session out of its directory. @internal */
-  end (reason: RemovalReason): void {
+  end (reason: RemovalReason, context: MessageContext | undefined): void {
     this.state = 'removed'
-    for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null)
-    this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason])
+    for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null, context)
+    this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason], context)
   }
 
   /** Queues the server's own message, past limits and extensions. @internal */
@@ -321,14 +322,14 @@ export class ServerSession {
     this.#queuedBytes += frame.bytes
   }
 
-  #offer (frame: Frame): boolean {
+  #offer (frame: Frame, context: MessageContext | undefined): boolean {
     if (this.removed) return false
     if (!this.#hasRoomFor(frame)) {
       this.flush()
-      if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame)) return false
+      if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame, context)) return false
     }
     this.push(frame)
-    this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message])
+    this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message], context)
     this.#wake()
     return true
   }
@@ -338,8 +339,8 @@ export class ServerSession {
     return this.#queue.length < maxQueue && this.#queuedBytes + frame.bytes <= maxQueueBytes
   }
 
-  #makeRoomFor (frame: Frame): boolean {
-    switch (this.#server.guests.decide('queueMaxed', this.#listeners.of('queueMaxed'), [this, frame.message])) {
+  #makeRoomFor (frame: Frame, context: MessageContext | undefined): boolean {
+    switch (this.#server.guests.decide('queueMaxed', this.#listeners.of('queueMaxed'), [this, frame.message], context)) {
       case 'keep':
         return true
       case 'dropNewest':
@@ -349,7 +350,7 @@ export class ServerSession {
         return true
       default:
         this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queuedBytes }, 'session removed: its queue is full')
-        this.#server.remove(this, 'queueMaxed')
+        this.#server.remove(this, 'queueMaxed', context)
         return false
     }
   }

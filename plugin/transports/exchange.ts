@@ -123,7 +123,7 @@ export class Exchange {
       return this.#answer()
     }
     browser.held++
-    this.#held = new HeldConnect(this, message)
+    this.#held = new HeldConnect(this, message, this.#context)
     this.#watch()
     session.hold(this.#held, message.holdFor)
   }
@@ -163,7 +163,7 @@ export class Exchange {
       return this.#end()
     }
     const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
-    if (session !== undefined) this.#frames = session.take(replies)
+    if (session !== undefined) this.#frames = session.take(replies, this.#context)
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
     this.reply.header('content-type', CONTENT_TYPE).send(this.#write(replies))
@@ -183,12 +183,7 @@ export class Exchange {
     if (this.#watched) return
     this.#watched = true
     const { raw } = this.reply
-    let finished = false
-    raw.once('finish', () => {
-      finished = true
-      this.#left(raw.statusCode === 200 && !wasCutOff(this.request, this.reply))
-    })
-    raw.once('close', () => { if (!finished) this.#left(false) })
+    raw.on('close', () => this.#left(raw.statusCode === 200 && raw.writableEnded && !wasCutOff(this.request, this.reply)))
   }
 
   #left (complete: boolean): void {
@@ -255,7 +250,7 @@ function http2StreamOf ({ raw }: FastifyReply): ServerHttp2Stream | undefined {
   return (raw as { stream?: ServerHttp2Stream }).stream
 }
 
-// Node says 'finish' also of a response that broke off in the middle.
+// Node counts a response as finished even if it broke off in the middle.
 function wasCutOff (request: FastifyRequest, reply: FastifyReply): boolean {
   const stream = http2StreamOf(reply)
   return stream === undefined ? request.raw.socket.destroyed : stream.aborted || stream.rstCode !== 0
@@ -264,12 +259,14 @@ function wasCutOff (request: FastifyRequest, reply: FastifyReply): boolean {
 /** A held `/meta/connect`. What happens when it is let go belongs to its own request, not to the one that lets it go. */
 class HeldConnect extends AsyncResource implements Hold {
   readonly message: ServerMessage
+  readonly context: MessageContext
   readonly #exchange: Exchange
 
-  constructor (exchange: Exchange, message: ServerMessage) {
+  constructor (exchange: Exchange, message: ServerMessage, context: MessageContext) {
     super('fastify-cometd.connect')
     this.#exchange = exchange
     this.message = message
+    this.context = context
   }
 
   release (cause: ReleaseCause): void {

@@ -78,6 +78,7 @@ t.test('a channel without subscribers and listeners is swept; a reference to it 
   listened.addListener('message', listener)
   clock.tick(1_000)
   t.notOk(cometd.getServerChannel('/kept'))
+  t.strictSame(kept.subscribers, [])
   t.ok(cometd.getServerChannel('/listened'))
   t.ok(cometd.getServerChannel('/meta/connect'))
 

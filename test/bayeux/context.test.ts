@@ -82,6 +82,19 @@ t.test('the expiry of a session belongs to no request', async t => {
   t.strictSame(seen, [undefined, undefined])
 })
 
+t.test('events that a message brings about are told in its context', async t => {
+  const { open, cometd } = await start(t)
+  const one = await open()
+  await one.subscribe('/a')
+  const seen: unknown[] = []
+  const see = (): void => { seen.push(cometd.context.request?.headers['x-user']) }
+  for (const event of ['removed', 'queueOffer', 'queueDrain', 'queueMaxed'] as const) one.session.addListener(event, see)
+  for (const event of ['sessionRemoved', 'unsubscribed'] as const) cometd.addListener(event, see)
+  cometd.options.maxQueue = 1
+  await one.post([{ channel: '/a', data: 1, clientId: one.clientId }, { channel: '/a', data: 2, clientId: one.clientId }], { 'x-user': 'alice' })
+  t.strictSame(seen, Array.from({ length: 6 }, () => 'alice'))
+})
+
 t.test('what a listener publishes is heard in the context of its message', async t => {
   const { open, cometd } = await start(t)
   const seen: unknown[] = []

@@ -179,6 +179,40 @@ t.test('what an extension spoils hurts one message', async t => {
   t.ok(lines.some(({ level }) => level === 50))
 })
 
+t.test('a message whose session ends while an extension has it is not queued', async t => {
+  const { open } = await start(t)
+  const { session } = await open()
+  session.addExtension({ outgoing: async () => { await turn() } })
+  const delivered = session.deliver(null, '/a', 1)
+  session.disconnect()
+  t.equal(await delivered, false)
+})
+
+t.test('an extension without outgoing leaves deliveries alone; a session without extensions has none', async t => {
+  const { open } = await start(t)
+  const { session } = await open()
+  t.strictSame(session.extensions, [])
+  t.equal(session.removeExtension({}), false)
+  session.addExtension({ incoming: () => true })
+  t.equal(session.deliver(null, '/a', 1), true)
+})
+
+t.test('a reply to nobody\'s message passes the server\'s extensions without a session', async t => {
+  const { client, cometd } = await start(t)
+  cometd.addExtension({ outgoing: (server, sender, session, message) => { message['nobody'] = sender === null && session === null } })
+  t.match(await client().raw({ channel: '/a', data: 1 }), [{ successful: false, nobody: true }])
+})
+
+t.test('a reply that an extension does not let go in time is a refusal', async t => {
+  const { open, cometd, clock } = await start(t)
+  const one = await open()
+  cometd.addExtension({ outgoing: (server, sender, session, message) => 'successful' in message ? new Promise(() => {}) : undefined })
+  const reply = one.send({ id: '1', channel: '/service/a', data: 1 })
+  for (let i = 0; i < 4; i++) await turn()
+  clock.tick(8_100)
+  t.strictSame(await reply, [{ id: '1', channel: '/service/a', successful: false, error: '503::processing_timeout' }])
+})
+
 t.test('a session that an extension ends gets no further', async t => {
   const { open, cometd } = await start(t)
   const one = await open()

@@ -45,7 +45,7 @@ t.test('a session whose timed out connect waits for an extension can still expir
   clock.tick(2_050)
   t.equal((await removed)[1], true)
   clock.tick(60_000)
-  t.strictSame(await answer, [])
+  t.match(await answer, [{ channel: '/meta/connect', successful: false, error: '503::processing_timeout' }])
 })
 
 t.test('a handshake that nothing follows leaves nothing behind', async t => {

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // Without what tap puts there to follow its child processes: the coverage of dist is nobody's business.
 const { PATH = '', HOME = '' } = process.env
-const env = { PATH, HOME }
+const env = { PATH, HOME, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
 
 /** Compiles the package, so that programs that import it by its name run what is in the sources. */
 export async function build (): Promise<void> {

@@ -44,12 +44,17 @@ t.test('a session that the server disconnects is told by its held connect', asyn
 })
 
 t.test('a session that the server disconnects between two connects is told by the next one, once', async t => {
-  const { open, clock, cometd } = await start(t)
+  const { client, open, clock, cometd } = await start(t)
   const [one, two] = [await open(), await open()]
   one.session.disconnect()
   t.notOk(cometd.getServerSession(one.clientId))
   t.match(await one.connect(), [{ channel: '/meta/disconnect', successful: true }, { channel: '/meta/connect', successful: true, advice: { reconnect: 'none', interval: 0, timeout: 30_000 } }])
   t.match(await one.connect(), [{ successful: false, error: '402::session_unknown', advice: { reconnect: 'handshake' } }])
+
+  const early = client()
+  await early.handshake()
+  early.session.disconnect()
+  t.match((await early.connect()).at(-1), { successful: true, advice: { reconnect: 'none' } }, 'also if it was never connected')
 
   two.session.disconnect()
   clock.tick(10_100)
