@@ -20,7 +20,7 @@ export function publish (server: CometDServer, session: ServerSession, message: 
     if (server.getServerChannel(channel.name) === undefined && !server.hasRoomForChannels(1)) {
       return message.refuse('403:max_channels:channel_create_denied')
     }
-    return accept(server, session, message, server.restore(channel, true), context)
+    return accept(server, session, message, server.restore(channel, true, context), context)
   })
 }
 

@@ -229,7 +229,7 @@ export class CometDServer {
   }
 
   /** Makes sure that the channel is known. Gives the one that is known by its name. @internal */
-  restore (channel: ServerChannel, fromClient = false): ServerChannel {
+  restore (channel: ServerChannel, fromClient = false, context?: MessageContext): ServerChannel {
     const known = this.#channels.get(channel.name)
     if (known !== undefined) return known
     this.#channels.set(channel.name, channel)
@@ -237,7 +237,7 @@ export class CometDServer {
     if (fromClient) this.#clientChannels++
     this.routesChanged()
     this.sweepLater(channel)
-    this.guests.tell('channelAdded', this.#listeners.of('channelAdded'), [channel])
+    this.guests.tell('channelAdded', this.#listeners.of('channelAdded'), [channel], context)
     return channel
   }
 
@@ -271,8 +271,10 @@ export class CometDServer {
     if (!channel.broadcast || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('published to', channel.name)
     if (this.closed) return false
     const message = new ServerMessage({ channel: channel.name, data: data ?? null })
-    freeze({ channel: channel.name, data: message.data })
-    return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined))
+    const frame = freeze({ channel: channel.name, data: message.data })
+    // Listeners may change the data: then it is written once more.
+    const ready = channel.route(this.#routeGeneration).listeners.length === 0 ? frame : undefined
+    return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined, ready))
   }
 
   /** Lets the listeners of a channel hear a message. Gives whether it goes on; if not, its reply says why. @internal */
@@ -291,14 +293,14 @@ export class CometDServer {
 
   /**
    * Every broadcast, from a client or the application, passes here between being accepted and being fanned out. Gives whether
-   * it went out.
+   * it went out. `ready` is the message in its final form if that is known already.
    * @internal
    */
-  distribute (channel: ServerChannel, sender: ServerSession | null, { data }: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+  distribute (channel: ServerChannel, sender: ServerSession | null, { data }: ServerMessage, context: MessageContext | undefined, ready?: Frame): Awaitable<boolean> {
     channel.idleSweeps = 0
     // Of what a client sent only the data travels on: no id, no clientId, no ext with credentials (B29).
     const message: OutgoingMessage = { channel: channel.name, data }
-    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, context)
+    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, context, ready)
     return this.#outgoing.run(() => {
       const extended = this.#extensions.outgoing(this.guests, [this, sender, null], message, context)
       return andThen(extended, left => left !== null && this.#fanOut(channel, sender, left, context))
@@ -377,8 +379,7 @@ export class CometDServer {
     if (this.#sweeper.tick === -1) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
   }
 
-  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined): boolean {
-    let frame: Frame | undefined
+  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined, frame?: Frame): boolean {
     // One copy for a session, however many of its patterns match (B75).
     const broadcast = ++this.#broadcasts
     for (const { subscriberSet } of channel.route(this.#routeGeneration).channels) {

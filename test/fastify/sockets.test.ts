@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { once as nodeOnce } from 'node:events'
 import { Agent } from 'node:http'
 import { connect as http2Connect, constants, type ClientHttp2Session } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import cometd from '../../plugin/index.js'
@@ -29,6 +29,25 @@ t.test('close() flushes large answers to slow readers, and leaves no socket behi
   t.match(messages.at(-1), { channel: '/meta/connect', successful: true, advice: { reconnect: 'retry' } })
   await app.close()
   t.notOk(app.server.listening)
+})
+
+t.test('no request target brings the server down', async t => {
+  const { app, client } = await start(t)
+  const { port } = new URL(await listen(app))
+  for (const target of ['//', 'http://', '//:', 'http://:', '*', '/cometd//', '/%', '/cometd/%00', '/cometd/%ff', '?', '/cometd?' + 'x'.repeat(4_000)]) {
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.end(`POST ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[]`)
+    let answer = ''
+    for await (const chunk of socket.setEncoding('latin1')) answer += chunk
+    t.match(answer, /^HTTP\/1\.1 [45]\d\d /, target.slice(0, 20))
+  }
+  t.equal((await client().handshake()).successful, true)
+})
+
+t.test('a page of another origin is granted nothing unless the application grants it', async t => {
+  const { client } = await start(t)
+  const { headers } = await client().post([{ channel: '/a' }], { origin: 'https://elsewhere.example' })
+  t.strictSame(Object.keys(headers).filter(name => name.startsWith('access-control')), [])
 })
 
 t.test('HTTP/2: connects are held, answered, dropped and closed', async t => {

@@ -92,6 +92,21 @@ t.test('B89: a service channel answers its caller alone, who need not be subscri
   t.equal(two.session.queueLength, 0)
 })
 
+t.test('a broadcast is written as JSON once, whatever the number of its subscribers', async t => {
+  const { open, cometd } = await start(t)
+  const clients = await Promise.all(Array.from({ length: 5 }, async () => await open()))
+  for (const client of clients) await client.subscribe('/a')
+  let written = 0
+  const data = { toJSON: () => ++written }
+  const channel = cometd.createServerChannel('/a')
+  channel.publish(null, data)
+  t.equal(written, 1)
+  channel.addListener('message', (session, channel, message) => { message.data = { ...data, changed: true } })
+  channel.publish(null, data)
+  t.equal(written, 3, 'and once more if a listener may have changed it')
+  for (const client of clients) t.strictSame((await client.connect()).map(({ data }) => data), [1, 3, undefined])
+})
+
 t.test('text of every script survives', async t => {
   const { open } = await start(t)
   const one = await open()

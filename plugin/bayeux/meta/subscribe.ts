@@ -29,7 +29,7 @@ export function subscribe (server: CometDServer, session: ServerSession, message
     if (error !== undefined) return message.refuse(error)
     for (const channel of channels) {
       // B19: what a client hears on a service channel is delivered to it, not subscribed to.
-      if (channel.broadcast) server.subscribe(session, server.restore(channel, true), message, context)
+      if (channel.broadcast) server.subscribe(session, server.restore(channel, true, context), message, context)
     }
     message.reply.successful = true
   })
