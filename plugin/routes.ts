@@ -23,10 +23,10 @@ const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unk
 export function addRoutes (fastify: FastifyInstance, { server, registration }: CheckedOptions, transport: LongPolling): void {
   const { path, routeOptions = {}, bodyLimit, logLevel } = registration
   const options: RouteShorthandOptions = {
-    ...routeOptions,
-    ...(bodyLimit !== undefined && { bodyLimit }),
+    ...handlerTimeout(fastify, server),
     ...(logLevel !== undefined && { logLevel }),
-    ...handlerTimeout(fastify, server)
+    ...routeOptions,
+    ...(bodyLimit !== undefined && { bodyLimit })
   }
   const post: RouteShorthandOptions = {
     ...options,

@@ -73,6 +73,7 @@ export class CometDServer {
   #routeGeneration = 0
   #broadcasts = 0
   #clientChannels = 0
+  #closing: Promise<void> | undefined
 
   /** @internal */
   constructor (options: ServerOptions, environment: Environment) {
@@ -141,12 +142,8 @@ export class CometDServer {
    * @returns resolves when the answers have left, after `closeTimeout` ms at the latest
    */
   async close (): Promise<void> {
-    if (this.closed) return
-    this.closed = true
-    for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
-    this.clock.stop()
-    this.#farewells.clear()
-    await this.#bounded(Promise.all(this.#transports.map(transport => transport.flushed())))
+    this.#closing ??= this.#end()
+    await this.#closing
   }
 
   // What follows is for the rooms of this package.
@@ -377,6 +374,14 @@ export class CometDServer {
     if (!channel.unused || this.closed) return
     this.#idleChannels.add(channel)
     if (this.#sweeper.tick === -1) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
+  }
+
+  async #end (): Promise<void> {
+    this.closed = true
+    for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
+    this.clock.stop()
+    this.#farewells.clear()
+    await this.#bounded(Promise.all(this.#transports.map(transport => transport.flushed())))
   }
 
   #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined, frame?: Frame): boolean {

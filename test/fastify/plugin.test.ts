@@ -302,6 +302,7 @@ t.test('close() waits for an answer that an extension holds up, but not for ever
   cometd.addExtension({ outgoing: async () => { await new Promise<void>(resolve => { letGo = resolve }) } })
   let closed = false
   const closing = cometd.close().then(() => { closed = true })
+  cometd.close().then(() => { closed = true }, t.threw)
   await turn()
   t.notOk(closed)
   clock.tick(1_000)
