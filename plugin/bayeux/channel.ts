@@ -93,17 +93,17 @@ export class ServerChannel<Name extends string = string> {
   }
 
   addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): void {
-    const live = this.#server.restore(this)
+    const live = this.#server.channels.restore(this)
     live.#listeners.add(event, listener)
-    live.#server.routesChanged()
+    live.#server.channels.changed()
   }
 
   /** Gives whether the listener was there. */
   removeListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): boolean {
     const live = this.#live
     const removed = live.#listeners.remove(event, listener)
-    if (live.unused) live.#server.sweepLater(live)
-    live.#server.routesChanged()
+    if (live.unused) live.#server.channels.sweepLater(live)
+    live.#server.channels.changed()
     return removed
   }
 
@@ -130,7 +130,7 @@ export class ServerChannel<Name extends string = string> {
   route (generation: number): Route {
     if (this.#route?.generation === generation) return this.#route
     const names = [...this.#parsed.wildNames].reverse()
-    const channels = [...names, this.name].flatMap(name => this.#server.getServerChannel(name) ?? [])
+    const channels = [...names, this.name].flatMap(name => this.#server.channels.get(name) ?? [])
     const listeners = channels.flatMap(channel => channel.#listeners.of('message').map(listener => [channel, listener] as const))
     this.#route = { generation, channels, listeners }
     return this.#route
@@ -144,11 +144,11 @@ export class ServerChannel<Name extends string = string> {
   /** @internal */
   unsubscribe (session: ServerSession): void {
     this.#subscribers.delete(session)
-    if (this.unused) this.#server.sweepLater(this)
+    if (this.unused) this.#server.channels.sweepLater(this)
   }
 
   // The channel that the server knows by this name now.
   get #live (): ServerChannel {
-    return this.#server.getServerChannel(this.name) ?? this
+    return this.#server.channels.get(this.name) ?? this
   }
 }

@@ -17,15 +17,15 @@ export function publish (server: CometDServer, session: ServerSession, message: 
     if (error !== undefined) return message.refuse(error)
     if (session.removed) return unknownSession(server, message)
     if (message.data === undefined) return message.refuse('400::data_missing')
-    if (server.getServerChannel(channel.name) === undefined && !server.hasRoomForChannels(1)) {
+    if (server.channels.get(channel.name) === undefined && !server.channels.hasRoomFor(1)) {
       return message.refuse('403:max_channels:channel_create_denied')
     }
-    return accept(server, session, message, server.restore(channel, true, context), context)
+    return accept(server, session, message, server.channels.restore(channel, true, context), context)
   })
 }
 
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
-  const known = server.getServerChannel(channel.name) !== undefined
+  const known = server.channels.get(channel.name) !== undefined
   const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
   return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canPublish', [session, message, channel], DENIED, context))
 }

@@ -31,7 +31,7 @@ function take (server: CometDServer, session: ServerSession | undefined, message
   if (session.removed) return bidFarewell(server, session, message)
 
   if (message.channel === undefined) return message.refuse('400::channel_missing')
-  const channel = server.locate(message.channel)
+  const channel = server.channels.locate(message.channel)
   if (channel === undefined) return message.refuse(invalidChannel(message.channel))
   if (!message.hasValidId) return message.refuse('405::message_id_invalid')
   if (isDeeperThan(message.data, server.options.maxDepth) || isDeeperThan(message.ext, server.options.maxDepth)) {
@@ -44,7 +44,7 @@ function take (server: CometDServer, session: ServerSession | undefined, message
     if (session.removed) return unknownSession(server, message)
     if (message.channel === channel.name) return dispatch(server, session, message, channel, context)
     // An extension sent it elsewhere.
-    const other = server.locate(message.channel)
+    const other = server.channels.locate(message.channel)
     return other === undefined
       ? message.refuse(invalidChannel(String(message.channel)))
       : dispatch(server, session, message, other, context)

@@ -1,9 +1,9 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
-import { ServerChannel } from './channel.js'
-import { parseChannelName } from './channel-name.js'
-import { Clock, type Timed } from './clock.js'
+import type { ServerChannel } from './channel.js'
+import { Channels } from './channels.js'
+import { Clock } from './clock.js'
 import { ContextStore, type MessageContext } from './context.js'
 import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
@@ -37,8 +37,6 @@ export interface Transport {
 }
 
 const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
-const META_CHANNELS = ['/meta/handshake', '/meta/connect', '/meta/subscribe', '/meta/unsubscribe', '/meta/disconnect']
-const IDLE_SWEEPS = 3
 const CAUSES: Record<RemovalReason, ReleaseCause> = { disconnect: 'removed', timeout: 'expelled', queueMaxed: 'expelled', close: 'closed' }
 
 /** The Bayeux server: sessions, channels, and what passes between them. */
@@ -55,24 +53,21 @@ export class CometDServer {
   /** @internal */
   readonly log: Log
   /** @internal */
+  readonly channels: Channels
+  /** @internal */
   closed = false
 
   readonly #environment: Environment
   readonly #contexts = new ContextStore()
   readonly #listeners = new Listeners<ServerEvents>(EVENTS)
   readonly #extensions = new Extensions<ServerExtension>('server')
-  readonly #channels = new Map<string, ServerChannel>()
   readonly #sessions = new Map<string, ServerSession>()
   // Sessions that the server disconnected between two connects: the next one is told.
   readonly #farewells = new Map<string, ServerSession>()
   readonly #transports: Transport[] = []
   readonly #outgoing = new Lane()
-  readonly #sweeper: Timed = { tick: -1, onTime: () => this.#sweep() }
-  readonly #idleChannels = new Set<ServerChannel>()
   #toFlush = new Set<ServerSession>()
-  #routeGeneration = 0
   #broadcasts = 0
-  #clientChannels = 0
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -82,7 +77,7 @@ export class CometDServer {
     this.#environment = environment
     this.clock = new Clock(environment.time)
     this.guests = new Guests(this.clock, this.log, this.#contexts, options)
-    for (const name of META_CHANNELS) this.createServerChannel(name)
+    this.channels = new Channels(this)
   }
 
   /** What belongs to the message that is being processed; empty outside a message. */
@@ -118,7 +113,7 @@ export class CometDServer {
 
   /** The channel of that name, or undefined. */
   getServerChannel<Name extends string> (name: Name): ServerChannel<Name> | undefined {
-    return this.#channels.get(name) as ServerChannel<Name> | undefined
+    return this.channels.get(name) as ServerChannel<Name> | undefined
   }
 
   /**
@@ -126,9 +121,9 @@ export class CometDServer {
    * @throws COMETD_ERR_CHANNEL_INVALID
    */
   createServerChannel<Name extends string> (name: Name): ServerChannel<Name> {
-    const channel = this.locate(name)
+    const channel = this.channels.locate(name)
     if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
-    return this.restore(channel) as ServerChannel<Name>
+    return this.channels.restore(channel) as ServerChannel<Name>
   }
 
   /** The session of that id, or undefined. */
@@ -147,6 +142,11 @@ export class CometDServer {
   }
 
   // What follows is for the rooms of this package.
+
+  /** Tells the listeners of the server. @internal */
+  tell (event: keyof ServerEvents, args: readonly unknown[], context?: MessageContext): void {
+    this.guests.tell(event, this.#listeners.of(event), args, context)
+  }
 
   /** @internal */
   get connectionTypes (): string[] {
@@ -181,14 +181,14 @@ export class CometDServer {
     session.binding?.join()
     session.armExpiry()
     this.log.debug({ session: session.id }, 'session added')
-    this.guests.tell('sessionAdded', this.#listeners.of('sessionAdded'), [session, message], context)
+    this.tell('sessionAdded', [session, message], context)
   }
 
   /** Gives whether the session was there. @internal */
   remove (session: ServerSession, reason: RemovalReason, context?: MessageContext, farewell?: Frame): boolean {
     if (!this.#sessions.delete(session.id)) return false
     this.log.debug({ session: session.id, reason }, 'session removed')
-    this.guests.tell('sessionRemoved', this.#listeners.of('sessionRemoved'), [session, reason === 'timeout', reason], context)
+    this.tell('sessionRemoved', [session, reason === 'timeout', reason], context)
     session.end(reason, context)
     session.binding?.leave()
     this.clock.cancel(session)
@@ -217,32 +217,6 @@ export class CometDServer {
     return this.#farewells.delete(session.id)
   }
 
-  /** The channel of that name, or a new one that nobody knows yet; undefined if the name is none. @internal */
-  locate (name: string): ServerChannel | undefined {
-    const known = this.#channels.get(name)
-    if (known !== undefined) return known
-    const parsed = typeof name === 'string' ? parseChannelName(name, this.options) : undefined
-    return parsed && new ServerChannel(this, parsed)
-  }
-
-  /** Makes sure that the channel is known. Gives the one that is known by its name. @internal */
-  restore (channel: ServerChannel, fromClient = false, context?: MessageContext): ServerChannel {
-    const known = this.#channels.get(channel.name)
-    if (known !== undefined) return known
-    this.#channels.set(channel.name, channel)
-    channel.fromClient = fromClient
-    if (fromClient) this.#clientChannels++
-    this.routesChanged()
-    this.sweepLater(channel)
-    this.guests.tell('channelAdded', this.#listeners.of('channelAdded'), [channel], context)
-    return channel
-  }
-
-  /** Whether clients may create that many channels more. @internal */
-  hasRoomForChannels (count: number): boolean {
-    return this.#clientChannels + count <= this.options.maxChannels
-  }
-
   /** @internal */
   subscribe (session: ServerSession, channel: ServerChannel, message: ServerMessage, context: MessageContext | undefined): void {
     if (session.subscriptionSet.has(channel)) return
@@ -250,7 +224,7 @@ export class CometDServer {
     session.subscribe(channel)
     const args = [channel, session, message] as const
     this.guests.tell('subscribed', channel.listeners('subscribed'), args, context)
-    this.guests.tell('subscribed', this.#listeners.of('subscribed'), args, context)
+    this.tell('subscribed', args, context)
   }
 
   /** @internal */
@@ -260,7 +234,7 @@ export class CometDServer {
     channel.unsubscribe(session)
     const args = [channel, session, message] as const
     this.guests.tell('unsubscribed', channel.listeners('unsubscribed'), args, context)
-    this.guests.tell('unsubscribed', this.#listeners.of('unsubscribed'), args, context)
+    this.tell('unsubscribed', args, context)
   }
 
   /** What the application publishes. @internal */
@@ -270,13 +244,13 @@ export class CometDServer {
     const message = new ServerMessage({ channel: channel.name, data: data ?? null })
     const frame = freeze({ channel: channel.name, data: message.data })
     // Listeners may change the data: then it is written once more.
-    const ready = channel.route(this.#routeGeneration).listeners.length === 0 ? frame : undefined
+    const ready = channel.route(this.channels.generation).listeners.length === 0 ? frame : undefined
     return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined, ready))
   }
 
   /** Lets the listeners of a channel hear a message. Gives whether it goes on; if not, its reply says why. @internal */
   hear (channel: ServerChannel, session: ServerSession | null, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
-    const { listeners } = channel.route(this.#routeGeneration)
+    const { listeners } = channel.route(this.channels.generation)
     return everyInTurn(listeners, ([heardOn, listener]) => {
       const verdict = this.guests.ask("listener of 'message'", listener, undefined, [session, heardOn, message], context)
       return andThen(verdict, result => {
@@ -306,7 +280,7 @@ export class CometDServer {
 
   /** What the application sends to one session. @internal */
   deliver (session: ServerSession, sender: ServerSession | null, name: string, data: unknown): Awaitable<boolean> {
-    const channel = this.locate(name)
+    const channel = this.channels.locate(name)
     if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
     if (channel.meta || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('delivered on', name)
     const message: OutgoingMessage = { channel: name, data: data ?? null }
@@ -364,18 +338,6 @@ export class CometDServer {
     this.#toFlush.add(session)
   }
 
-  /** Channels or their listeners are not what they were. @internal */
-  routesChanged (): void {
-    this.#routeGeneration++
-  }
-
-  /** @internal */
-  sweepLater (channel: ServerChannel): void {
-    if (!channel.unused || this.closed) return
-    this.#idleChannels.add(channel)
-    if (this.#sweeper.tick === -1) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
-  }
-
   async #end (): Promise<void> {
     this.closed = true
     for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
@@ -387,7 +349,7 @@ export class CometDServer {
   #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined, frame?: Frame): boolean {
     // One copy for a session, however many of its patterns match (B75).
     const broadcast = ++this.#broadcasts
-    for (const { subscriberSet } of channel.route(this.#routeGeneration).channels) {
+    for (const { subscriberSet } of channel.route(this.channels.generation).channels) {
       for (const session of subscriberSet) {
         if (session.lastBroadcast === broadcast) continue
         session.lastBroadcast = broadcast
@@ -403,26 +365,6 @@ export class CometDServer {
     const sessions = this.#toFlush
     this.#toFlush = new Set()
     for (const session of sessions) session.flush()
-  }
-
-  #sweep (): void {
-    for (const channel of this.#idleChannels) {
-      if (!channel.unused) {
-        channel.idleSweeps = 0
-        this.#idleChannels.delete(channel)
-      } else if (++channel.idleSweeps >= IDLE_SWEEPS) {
-        this.#idleChannels.delete(channel)
-        this.#removeChannel(channel)
-      }
-    }
-    if (this.#idleChannels.size > 0) this.clock.schedule(this.#sweeper, this.options.sweepPeriod)
-  }
-
-  #removeChannel (channel: ServerChannel): void {
-    this.#channels.delete(channel.name)
-    if (channel.fromClient) this.#clientChannels--
-    this.routesChanged()
-    this.guests.tell('channelRemoved', this.#listeners.of('channelRemoved'), [channel])
   }
 
   async #bounded (work: Promise<unknown>): Promise<void> {

@@ -17,7 +17,7 @@ export function subscribe (server: CometDServer, session: ServerSession, message
 
   const channels: ServerChannel[] = []
   const allowed = everyInTurn([...names], name => {
-    const channel = server.locate(name)
+    const channel = server.channels.locate(name)
     if (channel === undefined) return refuse(message, invalidChannel(name))
     channels.push(channel)
     return andThen(check(server, session, message, channel, context), error => error === undefined || refuse(message, error))
@@ -29,7 +29,7 @@ export function subscribe (server: CometDServer, session: ServerSession, message
     if (error !== undefined) return message.refuse(error)
     for (const channel of channels) {
       // B19: what a client hears on a service channel is delivered to it, not subscribed to.
-      if (channel.broadcast) server.subscribe(session, server.restore(channel, true, context), message, context)
+      if (channel.broadcast) server.subscribe(session, server.channels.restore(channel, true, context), message, context)
     }
     message.reply.successful = true
   })
@@ -42,7 +42,7 @@ function refuse (message: ServerMessage, error: string): false {
 
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
   if (channel.meta) return DENIED
-  const known = channel.service || server.getServerChannel(channel.name) !== undefined
+  const known = channel.service || server.channels.get(channel.name) !== undefined
   const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
   return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canSubscribe', [session, message, channel], DENIED, context))
 }
@@ -51,7 +51,7 @@ function limit (server: CometDServer, session: ServerSession, channels: readonly
   const broadcast = channels.filter(channel => channel.broadcast)
   const added = broadcast.filter(channel => !session.subscriptionSet.has(channel)).length
   if (session.subscriptionSet.size + added > server.options.maxSubscriptions) return '403:max_subscriptions:subscribe_denied'
-  const created = broadcast.filter(channel => server.getServerChannel(channel.name) === undefined).length
-  if (created > 0 && !server.hasRoomForChannels(created)) return '403:max_channels:create_denied'
+  const created = broadcast.filter(channel => server.channels.get(channel.name) === undefined).length
+  if (created > 0 && !server.channels.hasRoomFor(created)) return '403:max_channels:create_denied'
   return undefined
 }

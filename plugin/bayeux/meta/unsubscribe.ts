@@ -8,10 +8,10 @@ import type { ServerSession } from '../session.js'
 export function unsubscribe (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): void {
   const names = message.subscription ?? []
   if (names.length === 0) return message.refuse('403::subscription_missing')
-  const invalid = names.find(name => server.locate(name) === undefined)
+  const invalid = names.find(name => server.channels.locate(name) === undefined)
   if (invalid !== undefined) return message.refuse(invalidChannel(invalid))
   for (const name of names) {
-    const channel = server.getServerChannel(name)
+    const channel = server.channels.get(name)
     if (channel !== undefined) server.unsubscribe(session, channel, message, context)
   }
   message.reply.successful = true
