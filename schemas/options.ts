@@ -20,7 +20,7 @@ export const ServerOptions = Type.Object({
   closeInterval: milliseconds(2_000, 'When the server closes, held connects are answered with a random `advice.interval` up to this, so that clients do not come back all at once'),
   closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to be flushed'),
 
-  maxMessages: count(100, 'Messages in one request; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`'),
+  maxMessages: count(1_000, 'Messages in one request; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`'),
   maxDepth: count(32, 'Nesting depth of `data` and `ext`; deeper: `400:max_depth:message_invalid`'),
   maxChannelLength: count(255, 'Characters of a channel name; more: `405:<name>:channel_invalid`'),
   maxChannelSegments: count(32, 'Segments of a channel name; more: `405:<name>:channel_invalid`'),
