@@ -178,7 +178,7 @@ export class CometDServer {
   add (session: ServerSession, message: ServerMessage, context: MessageContext | undefined): void {
     this.#sessions.set(session.id, session)
     session.state = 'handshaken'
-    session.binding?.join()
+    session.binding = session.binding?.join()
     session.armExpiry()
     this.log.debug({ session: session.id }, 'session added')
     this.tell('sessionAdded', [session, message], context)

@@ -55,7 +55,8 @@ export interface Binding {
   readonly key: string
   /** Whether it has as many sessions as it may. */
   readonly full: boolean
-  join (): void
+  /** One session more. Gives the binding that it is bound to from now on: of one key there is one. */
+  join (): Binding
   leave (): void
 }
 
@@ -68,7 +69,7 @@ export class ServerSession {
   readonly id: string
 
   /** @internal */
-  readonly binding: Binding | undefined
+  binding: Binding | undefined
   /** @internal */
   tick = -1
   /** @internal */

@@ -22,7 +22,7 @@ export class Browser implements Binding {
   }
 
   get full (): boolean {
-    return this.#sessions >= this.#browsers.options.maxSessionsPerCookie
+    return this.#browsers.get(this.key).#sessions >= this.#browsers.options.maxSessionsPerCookie
   }
 
   /** Whether one more connect may be held (B88). */
@@ -31,8 +31,11 @@ export class Browser implements Binding {
     return maxSessionsPerBrowser < 0 || this.held < maxSessionsPerBrowser
   }
 
-  join (): void {
-    if (this.#sessions++ === 0) this.#browsers.add(this)
+  join (): Browser {
+    // Another tab may have been quicker.
+    const browser = this.#browsers.keep(this)
+    browser.#sessions++
+    return browser
   }
 
   leave (): void {
@@ -66,8 +69,12 @@ export class Browsers {
     return known ?? new Browser(this, key !== undefined && KEY.test(key) ? key : this.#newKey())
   }
 
-  add (browser: Browser): void {
+  /** Remembers the browser, unless one of its key is known. Gives the one that is known. */
+  keep (browser: Browser): Browser {
+    const known = this.#byKey.get(browser.key)
+    if (known !== undefined) return known
     this.#byKey.set(browser.key, browser)
+    return browser
   }
 
   delete (browser: Browser): void {

@@ -82,6 +82,18 @@ t.test('sessions of one cookie: 403:max_sessions_per_cookie:handshake_denied', a
   t.match(await tab.handshake(), { successful: true })
 })
 
+t.test('sessions of one cookie are counted together, also if they shake hands at the same time', async t => {
+  const { client, cometd } = await start(t, { maxSessionsPerCookie: 2 })
+  const first = client()
+  await first.handshake()
+  await first.send({ channel: '/meta/disconnect' })
+  cometd.policy = { canHandshake: async () => { await turn() } }
+  const tabs = [1, 2, 3, 4].map(() => Object.assign(client(), { cookie: first.cookie }))
+  const replies = await Promise.all(tabs.map(async tab => await tab.handshake()))
+  t.strictSame(replies.map(({ successful }) => successful), [true, true, false, false])
+  t.equal(tabs[0]?.session.binding, tabs[1]?.session.binding)
+})
+
 t.test('channels that clients created: 403:max_channels:…, those of the application do not count', async t => {
   const { open, cometd, clock } = await start(t, { maxChannels: 2 })
   for (const name of ['/own/1', '/own/2', '/own/3']) cometd.createServerChannel(name).addListener('message', () => {})
