@@ -11,6 +11,7 @@ const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsu
  */
 export function addContentTypes (fastify: FastifyInstance): void {
   const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig as Required<FastifyInstance['initialConfig']>
+  // Its type allows for an asynchronous parser, which the default one is not.
   const json = fastify.getDefaultJsonParser(onProtoPoisoning, onConstructorPoisoning) as unknown as
     (request: FastifyRequest, body: string, done: Done) => void
 
@@ -22,8 +23,8 @@ export function addContentTypes (fastify: FastifyInstance): void {
       let failure: Error | null = null
       json(request, text, (err, value) => {
         failure = err
-        if (Array.isArray(value)) messages.push(...value)
-        else messages.push(value)
+        // Not by spreading: a client decides how long the array is.
+        for (const message of Array.isArray(value) ? value : [value]) messages.push(message)
       })
       if (failure !== null) return done(failure)
     }

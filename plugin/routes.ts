@@ -16,6 +16,7 @@ const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unk
   const check = Array.isArray(body) ? batch : single
   if (check.Check(body)) return { value: body }
   const { path, message } = check.Errors(body).First() as ValueError
+  // Fastify takes the list that Ajv gives, and formats it as the application wants; its type knows of an Error only.
   return { error: [{ instancePath: path, message }] as unknown as Error }
 }
 

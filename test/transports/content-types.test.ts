@@ -34,6 +34,14 @@ t.test('B81: a form has messages, one or many, single or in arrays', async t => 
   for (const texts of [[], ['{'], ['7'], ['null'], ['[]'], [one, ''], ['{"__proto__":{}}']]) t.equal(await form(...texts), 400, JSON.stringify(texts))
 })
 
+t.test('an array of hundreds of thousands is refused like any other that is too long', async t => {
+  const { client } = await start(t)
+  const many = `[${'{},'.repeat(250_000)}{}]`
+  for (const [type, payload] of [['application/json', many], ['application/x-www-form-urlencoded', `message=${many}`]] as const) {
+    t.match((await client().post(payload, { 'content-type': type })).json(), { statusCode: 413, code: 'COMETD_ERR_TOO_MANY_MESSAGES' }, type)
+  }
+})
+
 t.test('text of several bytes a character survives however it is cut', async t => {
   const { app, open } = await start(t)
   const one = await open()
