@@ -61,6 +61,16 @@ t.test('subscriptions of a session: 403:max_subscriptions:subscribe_denied', asy
   t.match(await one.subscribe('/d'), { successful: true })
 })
 
+t.test('a subscription to more channels than a session may have is refused before anyone is asked', async t => {
+  const { open, cometd } = await start(t)
+  const one = await open()
+  let asked = 0
+  cometd.policy = { canCreate: async () => { asked++ }, canSubscribe: async () => { asked++ } }
+  const names = Array.from({ length: 50_000 }, (_, i) => `/a/${i}`)
+  t.match(await one.subscribe(names), { successful: false, error: '403:max_subscriptions:subscribe_denied' })
+  t.equal(asked, 0)
+})
+
 t.test('sessions: 403:max_sessions:handshake_denied, and the client tries again later', async t => {
   const { client, open, clock } = await start(t, { maxSessions: 2, maxInterval: 4_000 })
   await open()

@@ -8,12 +8,14 @@ import type { CometDServer } from '../server.js'
 import type { ServerSession } from '../session.js'
 
 const DENIED = '403:denied_by_security_policy:subscribe_denied'
+const TOO_MANY = '403:max_subscriptions:subscribe_denied'
 const CREATE_DENIED = '403:denied_by_security_policy:create_denied'
 
 /** /meta/subscribe: checks every name first, then subscribes to all or to none. */
 export function subscribe (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
   const names = new Set(message.subscription)
   if (names.size === 0) return message.refuse('403::subscription_missing')
+  if (names.size > server.options.maxSubscriptions) return message.refuse(TOO_MANY)
 
   const channels: ServerChannel[] = []
   const allowed = everyInTurn([...names], name => {
@@ -50,7 +52,7 @@ function check (server: CometDServer, session: ServerSession, message: ServerMes
 function limit (server: CometDServer, session: ServerSession, channels: readonly ServerChannel[]): string | undefined {
   const broadcast = channels.filter(channel => channel.broadcast)
   const added = broadcast.filter(channel => !session.subscriptionSet.has(channel)).length
-  if (session.subscriptionSet.size + added > server.options.maxSubscriptions) return '403:max_subscriptions:subscribe_denied'
+  if (session.subscriptionSet.size + added > server.options.maxSubscriptions) return TOO_MANY
   const created = broadcast.filter(channel => server.channels.get(channel.name) === undefined).length
   if (created > 0 && !server.channels.hasRoomFor(created)) return '403:max_channels:create_denied'
   return undefined
