@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import createError from '@fastify/error'
+import { readParameters, type ReadJson } from './transports/batch.js'
 
 type Done = (err: Error | null, body?: unknown) => void
+type Parse = (request: FastifyRequest | undefined, body: string, done: Done) => void
 
 const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsupported Media Type', 415)
 
@@ -9,24 +11,17 @@ const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsu
  * What bodies the routes read: JSON, also under the name `text/json` and without any content type, and forms with `message`
  * parameters (B81). For this scope only; the application's own parsers stay as they are.
  */
-export function addContentTypes (fastify: FastifyInstance): void {
-  const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig as Required<FastifyInstance['initialConfig']>
-  // Its type allows for an asynchronous parser, which the default one is not.
-  const json = fastify.getDefaultJsonParser(onProtoPoisoning, onConstructorPoisoning) as unknown as
-    (request: FastifyRequest, body: string, done: Done) => void
+export function addContentTypes (fastify: FastifyInstance, readJson: ReadJson): void {
+  const json = jsonParser(fastify)
 
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser(['application/json', 'text/json'], { parseAs: 'string' }, json as never)
   fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, ((request: FastifyRequest, body: string, done: Done) => {
-    const messages: unknown[] = []
-    for (const text of new URLSearchParams(body).getAll('message')) {
-      let failure: Error | null = null
-      json(request, text, (err, value) => {
-        failure = err
-        // Not by spreading: a client decides how long the array is.
-        for (const message of Array.isArray(value) ? value : [value]) messages.push(message)
-      })
-      if (failure !== null) return done(failure)
+    let messages: unknown[]
+    try {
+      messages = readParameters(new URLSearchParams(body), readJson)
+    } catch (err) {
+      return done(err as Error)
     }
     done(null, messages)
   }) as never)
@@ -34,4 +29,23 @@ export function addContentTypes (fastify: FastifyInstance): void {
     if (request.headers['content-type'] === undefined) json(request, body, done)
     else done(new UnsupportedMediaType())
   }) as never)
+}
+
+/** Fastify's own JSON parser with the application's settings, as a function. */
+export function jsonReader (fastify: FastifyInstance): ReadJson {
+  const json = jsonParser(fastify)
+  return text => {
+    let value: unknown
+    json(undefined, text, (err, read) => {
+      if (err !== null) throw err
+      value = read
+    })
+    return value
+  }
+}
+
+function jsonParser (fastify: FastifyInstance): Parse {
+  const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig as Required<FastifyInstance['initialConfig']>
+  // Its type allows for an asynchronous parser, which the default one is not.
+  return fastify.getDefaultJsonParser(onProtoPoisoning, onConstructorPoisoning) as unknown as Parse
 }

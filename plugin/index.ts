@@ -2,8 +2,9 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type { CometDServer } from './bayeux/server.js'
 import { errors } from './errors.js'
-import { assemble, mount } from './mount.js'
+import { buildServer, mount } from './mount.js'
 import { checkOptions, type CometDPluginOptions } from './options.js'
+import { addUpgrades } from './upgrades.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -16,11 +17,12 @@ async function plugin (fastify: FastifyInstance, given: CometDPluginOptions): Pr
   if (Object.hasOwn(fastify, 'cometd')) throw new errors.COMETD_ERR_ALREADY_REGISTERED()
   const options = checkOptions(given)
   const { logLevel } = options.registration
-  const assembly = assemble(options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
+  const server = buildServer(options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
 
-  fastify.decorate('cometd', assembly.server)
+  fastify.decorate('cometd', server)
+  await addUpgrades(fastify, options)
   const { prefix, logSerializers } = given as { prefix?: string, logSerializers?: Record<string, never> }
-  await fastify.register(async scope => mount(scope, options, assembly), {
+  await fastify.register(async scope => mount(scope, options, server), {
     ...(prefix !== undefined && { prefix }),
     ...(logSerializers !== undefined && { logSerializers })
   })
@@ -45,7 +47,7 @@ export type { Advice, OutgoingMessage, Reply, ServerMessage } from './bayeux/mes
 export type { SecurityPolicy, Verdict } from './bayeux/policy.js'
 export type { MessageContext } from './bayeux/context.js'
 // What the transports add to MessageContext.
-export type {} from './transports/long-polling.js'
+export type {} from './transports/polling.js'
 export type { Awaitable } from './bayeux/awaitable.js'
 export type { Callback } from './bayeux/guests.js'
 export type { TimeSource } from './bayeux/clock.js'

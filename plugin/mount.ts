@@ -3,10 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { TimeSource } from './bayeux/clock.js'
 import { CometDServer } from './bayeux/server.js'
-import { addContentTypes } from './content-types.js'
+import { addContentTypes, jsonReader } from './content-types.js'
 import type { CheckedOptions } from './options.js'
 import { addRoutes } from './routes.js'
+import { Browsers } from './transports/browser.js'
+import { CallbackPolling } from './transports/callback-polling.js'
 import { LongPolling } from './transports/long-polling.js'
+import { WebSocketTransport } from './transports/websocket.js'
+import { maxMessageSize } from './upgrades.js'
 
 const systemTime: TimeSource = {
   now: () => performance.now(),
@@ -17,37 +21,41 @@ const systemTime: TimeSource = {
 // 160 bits (B22).
 const newId = (): string => randomBytes(20).toString('hex')
 
-/** A server with its transports, not yet reachable. */
-export interface Assembly {
-  server: CometDServer
-  longPolling: LongPolling
-}
-
-/** Builds the server and its transports. */
-export function assemble (options: CheckedOptions, log: FastifyBaseLogger): Assembly {
-  const server = new CometDServer(options.server, {
+/** Builds the server. */
+export function buildServer (options: CheckedOptions, log: FastifyBaseLogger): CometDServer {
+  return new CometDServer(options.server, {
     time: options.registration.clock ?? systemTime,
     log,
     newId,
     random: Math.random,
     defer: setImmediate
   })
-  const longPolling = new LongPolling(server, newId)
-  server.addTransport(longPolling)
-  return { server, longPolling }
 }
 
 /** Makes the server reachable through `fastify`, which is a scope of its own. */
-export function mount (fastify: FastifyInstance, options: CheckedOptions, { server, longPolling }: Assembly): void {
-  addContentTypes(fastify)
-  addRoutes(fastify, options, longPolling)
+export function mount (fastify: FastifyInstance, options: CheckedOptions, server: CometDServer): void {
+  const browsers = new Browsers(server.options, newId)
+  const readJson = jsonReader(fastify)
+  const build = {
+    websocket: () => new WebSocketTransport(server, browsers, readJson, maxMessageSize(fastify, options)),
+    'long-polling': () => new LongPolling(server, browsers),
+    'callback-polling': () => new CallbackPolling(server, browsers, readJson)
+  }
+  const transports = options.registration.transports.map(name => build[name]())
+  for (const transport of transports) server.addTransport(transport)
+  addContentTypes(fastify, readJson)
+  addRoutes(fastify, options, transports)
   fastify.addHook('onReady', async () => warnOfShortTimeouts(fastify, options))
   fastify.addHook('preClose', async () => await server.close())
 }
 
 function warnOfShortTimeouts (fastify: FastifyInstance, { server }: CheckedOptions): void {
   const { connectionTimeout = 0 } = fastify.initialConfig
-  if (connectionTimeout > 0 && connectionTimeout <= server.timeout) {
-    fastify.log.warn({ connectionTimeout, timeout: server.timeout }, 'connectionTimeout ends held connects before the CometD timeout does')
+  const { timeout, idleTimeout } = server
+  if (connectionTimeout > 0 && connectionTimeout <= timeout) {
+    fastify.log.warn({ connectionTimeout, timeout }, 'connectionTimeout ends held connects before the CometD timeout does')
+  }
+  if (idleTimeout <= timeout) {
+    fastify.log.warn({ idleTimeout, timeout }, 'idleTimeout closes WebSockets before the CometD timeout answers their connects')
   }
 }

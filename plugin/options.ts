@@ -1,6 +1,7 @@
 import { type TSchema } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import type { LogLevel, RouteShorthandOptions } from 'fastify'
+import type { FastifyRequest, LogLevel, RouteShorthandOptions } from 'fastify'
+import type { PerMessageDeflateOptions } from 'ws'
 import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
 import type { TimeSource } from './bayeux/clock.js'
 import { errors } from './errors.js'
@@ -14,6 +15,14 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   path?: string
   /** Bytes of a request body. Default: that of the Fastify instance. */
   bodyLimit?: number
+  /** The transports, in the order in which clients are offered them. Default `['websocket', 'long-polling']`. */
+  transports?: Array<'websocket' | 'long-polling' | 'callback-polling'>
+  /** Bytes of a WebSocket message. Default: `bodyLimit`. */
+  maxMessageSize?: number
+  /** Whose pages may open a WebSocket: those of the same host (the default), of a list of origins, or whose origin a function accepts. */
+  allowedOrigins?: 'same-host' | '*' | string[] | ((origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>)
+  /** Compression of WebSocket messages. Default: none. `true`: with bounded settings; an object: with these and options of ws. */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */
   logLevel?: LogLevel
   /** Merged into the routes. */
@@ -26,7 +35,7 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
 export interface CheckedOptions {
   /** Live: setting one checks it. */
   server: ServerOptions
-  registration: RegistrationOptions & Pick<CometDPluginOptions, 'logLevel' | 'routeOptions' | 'clock'> & { path: string }
+  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate'>>
 }
 
 // What Fastify itself adds to, or reads from, the options of a plugin.

@@ -1,43 +1,61 @@
-import { TypeCompiler, type ValueError } from '@sinclair/typebox/compiler'
-import type { FastifyInstance, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
-import { Message, MessageBatch, RequestBody } from '../schemas/message.js'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
+import { RequestBody } from '../schemas/message.js'
 import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
-import type { LongPolling } from './transports/long-polling.js'
+import { faultIn } from './transports/batch.js'
+import { CallbackPolling } from './transports/callback-polling.js'
+import { LongPolling } from './transports/long-polling.js'
+import type { Polling } from './transports/polling.js'
+import { WebSocketTransport } from './transports/websocket.js'
+import { gate } from './upgrades.js'
 
-const batch = TypeCompiler.Compile(MessageBatch)
-const single = TypeCompiler.Compile(Message)
+type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 
 // @fastify/swagger leaves such routes out; its types are not there without it.
 const HIDDEN = { hide: true } as FastifySchema
 
 // TypeBox's own checks in place of Ajv: nothing is coerced, defaulted or removed.
 const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unknown) => {
-  const check = Array.isArray(body) ? batch : single
-  if (check.Check(body)) return { value: body }
-  const { path, message } = check.Errors(body).First() as ValueError
+  const fault = faultIn(body)
+  if (fault === undefined) return { value: body }
   // Fastify takes the list that Ajv gives, and formats it as the application wants; its type knows of an Error only.
-  return { error: [{ instancePath: path, message }] as unknown as Error }
+  return { error: [{ instancePath: fault.path, message: fault.message }] as unknown as Error }
 }
 
-/** The routes of the long-polling transport. */
-export function addRoutes (fastify: FastifyInstance, { server, registration }: CheckedOptions, transport: LongPolling): void {
-  const { path, routeOptions = {}, bodyLimit, logLevel } = registration
-  const options: RouteShorthandOptions = {
+const unknownTransport: Handler = () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() }
+
+/** The routes of the transports: POST for long-polling, GET for the others. */
+export function addRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: ReadonlyArray<Polling | WebSocketTransport>): void {
+  const { path } = options.registration
+  const below = path === '/' ? '/*' : `${path}/*`
+  const settings = settingsOf(fastify, options)
+
+  const longPolling = transports.find(transport => transport instanceof LongPolling)
+  const post: Handler = longPolling === undefined ? unknownTransport : (request, reply) => longPolling.handle(request, reply, request.body as RequestBody)
+  for (const url of [path, below]) fastify.post(url, { ...settings, schema: { ...HIDDEN, body: RequestBody }, validatorCompiler }, post)
+
+  const callbackPolling = transports.find(transport => transport instanceof CallbackPolling)
+  const get: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
+  const webSocket = transports.find(transport => transport instanceof WebSocketTransport)
+  const getSettings = { ...settings, method: 'GET', schema: HIDDEN, exposeHeadRoute: false, handler: get } as const
+  fastify.route({
+    ...getSettings,
+    url: path,
+    onRequest: [gate(options), ...[settings.onRequest ?? []].flat()],
+    ...(webSocket !== undefined && { wsHandler: (ws, request) => webSocket.accept(ws, request) })
+  })
+  // Without callback-polling it is the application's: it may serve files there.
+  if (callbackPolling !== undefined) fastify.route({ ...getSettings, url: below })
+}
+
+function settingsOf (fastify: FastifyInstance, { server, registration }: CheckedOptions): RouteShorthandOptions {
+  const { routeOptions = {}, bodyLimit, logLevel } = registration
+  return {
     ...handlerTimeout(fastify, server),
     ...(logLevel !== undefined && { logLevel }),
     ...routeOptions,
     ...(bodyLimit !== undefined && { bodyLimit })
   }
-  const post: RouteShorthandOptions = {
-    ...options,
-    schema: { ...HIDDEN, body: RequestBody },
-    validatorCompiler
-  }
-  const below = path === '/' ? '/*' : `${path}/*`
-  for (const url of [path, below]) fastify.post(url, post, (request, reply) => transport.handle(request, reply))
-  // A plain GET is answered clearly; clients that poll by GET or upgrade ask here first.
-  fastify.get(path, { ...options, schema: HIDDEN, exposeHeadRoute: false }, () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
 }
 
 // A time limit of the whole application for its handlers must not cut a held connect.

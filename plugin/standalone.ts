@@ -1,10 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import type { CometDServer } from './bayeux/server.js'
 import { errors } from './errors.js'
-import { assemble, mount } from './mount.js'
+import { buildServer, mount } from './mount.js'
 import { checkOptions, type CometDPluginOptions } from './options.js'
+import { addUpgrades } from './upgrades.js'
 
 /** What `createCometDServer(options)` takes: the plugin's options, but for those of its routes. */
 export type StandaloneOptions = Omit<CometDPluginOptions, 'path' | 'routeOptions'>
@@ -13,6 +14,8 @@ export type StandaloneOptions = Omit<CometDPluginOptions, 'path' | 'routeOptions
 export interface StandaloneCometDServer extends CometDServer {
   /** Handles one request: `http.createServer(server.handle)`. */
   handle: (request: IncomingMessage, response: ServerResponse) => void
+  /** Handles one upgrade request, which becomes a WebSocket: `httpServer.on('upgrade', server.upgrade)`. */
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
 type RequestWithBody = IncomingMessage & { body?: unknown }
@@ -29,21 +32,27 @@ export function createCometDServer (options: StandaloneOptions = {}): Standalone
     // Whatever path the HTTP server sends here is meant for this server.
     rewriteUrl: () => '/'
   })
-  const assembly = assemble(checked, app.log)
+  const server = buildServer(checked, app.log)
   app.register(async scope => {
+    await addUpgrades(scope, checked)
     scope.addHook('preParsing', async (request, _reply, payload) => readAlready(request.raw) ?? payload)
-    mount(scope, checked, assembly)
+    mount(scope, checked, server)
   })
   app.setNotFoundHandler(() => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
-  return Object.assign(assembly.server, { handle: handler(app) })
+  const whenReady = afterBoot(app)
+  return Object.assign(server, {
+    handle: whenReady((request: IncomingMessage, response: ServerResponse) => app.routing(request, response)),
+    // @fastify/websocket listens to the application's own server, which does not listen to a port.
+    upgrade: whenReady((request: IncomingMessage, socket: Duplex, head: Buffer) => app.server.emit('upgrade', request, socket, head))
+  })
 }
 
-function handler (app: FastifyInstance): StandaloneCometDServer['handle'] {
+function afterBoot (app: FastifyInstance): <Args extends unknown[]>(handle: (...args: Args) => void) => (...args: Args) => void {
   let ready = false
   const booted = app.ready().then(() => { ready = true })
-  return (request, response) => {
-    if (ready) app.routing(request, response)
-    else booted.then(() => app.routing(request, response))
+  return handle => (...args) => {
+    if (ready) handle(...args)
+    else booted.then(() => handle(...args))
   }
 }
 

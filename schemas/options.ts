@@ -15,12 +15,13 @@ export const ServerOptions = Type.Object({
   timeout: milliseconds(30_000, 'How long a `/meta/connect` is held when nothing happens'),
   interval: milliseconds(0, 'How long a client waits before its next `/meta/connect`'),
   maxInterval: milliseconds(10_000, 'How long after its last connect reply, plus `interval`, a silent session lives', 1),
+  metaConnectDeliveryOnly: Type.Boolean({ default: false, description: 'New sessions get messages only together with the answer to a `/meta/connect`, also over WebSocket. Per session: `session.metaConnectDeliveryOnly`' }),
   sweepPeriod: milliseconds(997, 'How often channels without subscribers and listeners are looked for; one found three times is removed', 1),
   maxProcessing: milliseconds(8_000, 'How long one call of a listener, policy or extension may take before its message is refused with `503::processing_timeout`', 1),
   closeInterval: milliseconds(2_000, 'When the server closes, held connects are answered with a random `advice.interval` up to this, so that clients do not come back all at once'),
-  closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to be flushed'),
+  closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to leave and sockets to close'),
 
-  maxMessages: count(1_000, 'Messages in one request; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`'),
+  maxMessages: count(1_000, 'Messages in one request or WebSocket message; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`, or the socket is closed with 1008'),
   maxDepth: count(32, 'Nesting depth of `data` and `ext`; deeper: `400:max_depth:message_invalid`'),
   maxChannelLength: count(255, 'Characters of a channel name; more: `405:<name>:channel_invalid`'),
   maxChannelSegments: count(32, 'Segments of a channel name; more: `405:<name>:channel_invalid`'),
@@ -32,6 +33,12 @@ export const ServerOptions = Type.Object({
   maxChannels: count(10_000, 'Channels that clients created; more: `403:max_channels:create_denied` (subscribe), `403:max_channels:channel_create_denied` (publish)'),
   maxQueue: count(1_000, 'Messages waiting for one session; one more and its `queueMaxed` listener decides, or the session is removed'),
   maxQueueBytes: count(1_048_576, 'Bytes of JSON waiting for one session; as `maxQueue`'),
+
+  requireHandshakePerConnection: Type.Boolean({ default: false, description: 'Whether a new WebSocket has to begin with a handshake, instead of going on with a session that is there' }),
+  handshakeTimeout: milliseconds(10_000, 'How long a WebSocket may stay open without a session; then it is closed with 1008', 1),
+  idleTimeout: milliseconds(300_000, 'How long a WebSocket may stay open without a message from its client; then it is closed with 1001. Must be longer than `timeout`', 1),
+  messagesPerFrame: Type.Integer({ default: 0, minimum: 0, description: 'Messages in one outgoing WebSocket message. 0: as many as are due' }),
+  highWaterMark: count(65_536, 'Bytes that wait in a WebSocket before the queue of the session holds the rest'),
 
   browserCookieName: Type.String({ default: 'BAYEUX_BROWSER', pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'Name of the cookie that sessions are bound to' }),
   browserCookieDomain: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9.-]+$', description: '`Domain` of the cookie' })),
@@ -49,8 +56,12 @@ export const ServerOptions = Type.Object({
 
 /** Options that are read once, when the plugin is registered. */
 export const RegistrationOptions = Type.Object({
-  path: Type.String({ default: '/cometd', pattern: '^/([^*:]*[^*:/])?$', description: 'The routes are `POST path` and `POST path/*`, below `prefix`' }),
+  path: Type.String({ default: '/cometd', pattern: '^/([^*:]*[^*:/])?$', description: 'The routes are `POST path`, `POST path/*` and `GET path`, below `prefix`' }),
+  transports: Type.Array(Type.Union([Type.Literal('websocket'), Type.Literal('long-polling'), Type.Literal('callback-polling')]), { default: ['websocket', 'long-polling'], minItems: 1, uniqueItems: true, description: 'The transports, as they are offered in `supportedConnectionTypes`. Read docs/security.md before you add `callback-polling`' }),
   bodyLimit: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a request body; more: HTTP 413. Default: the `bodyLimit` of the Fastify instance' })),
+  maxMessageSize: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a WebSocket message; more: the socket is closed with 1009. Default: `bodyLimit`' })),
+  allowedOrigins: Type.Union([Type.Literal('same-host'), Type.Literal('*'), Type.Array(Type.String()), Type.Function([], Type.Unknown())], { default: 'same-host', description: 'Whose pages may open a WebSocket; others: HTTP 403 `COMETD_ERR_ORIGIN_FORBIDDEN`. A list of origins, or a function `(origin, request)` that gives a boolean or a promise of one. Clients without `Origin` are no pages: only a function can refuse them' }),
+  perMessageDeflate: Type.Union([Type.Boolean(), Type.Object({})], { default: false, description: 'Compression of WebSocket messages: `true` for bounded settings, or options of ws, put over these' }),
   logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
   routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),
   clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout }`' }))

@@ -32,8 +32,15 @@ export interface ServerEvents {
 export interface Transport {
   /** Its connection type (B27). */
   readonly name: string
-  /** Resolves when what is on its way out has left. */
-  flushed (): Promise<void>
+  /** Ends what is open; no session is left. Resolves when what is on its way out has left. */
+  close (): Promise<void>
+  /** Gives up what has not left by now. */
+  abort (): void
+}
+
+/** Something that has messages to send. */
+export interface Flushable {
+  flush (): void
 }
 
 const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
@@ -66,7 +73,7 @@ export class CometDServer {
   readonly #farewells = new Map<string, ServerSession>()
   readonly #transports: Transport[] = []
   readonly #outgoing = new Lane()
-  #toFlush = new Set<ServerSession>()
+  #toFlush = new Set<Flushable>()
   #broadcasts = 0
   #closing: Promise<void> | undefined
 
@@ -163,9 +170,16 @@ export class CometDServer {
     return new ServerSession(this, this.#environment.newId(), binding)
   }
 
-  /** The session of that id for a client that comes with it, also one that is to be told of its end. @internal */
-  findSession (id: string | undefined): ServerSession | undefined {
-    return id === undefined ? undefined : this.#sessions.get(id) ?? this.#farewells.get(id)
+  /**
+   * The session of that id for a client that comes with it, also one that is to be told of its end. The id alone is good for
+   * nothing if the session is bound: then the client must have come with the key, too.
+   * @internal
+   */
+  findSession (id: string | undefined, key: string | undefined): ServerSession | undefined {
+    if (id === undefined) return undefined
+    const session = this.#sessions.get(id) ?? this.#farewells.get(id)
+    if (session?.binding === undefined || session.binding.key === key || this.options.trustClientSession) return session
+    return undefined
   }
 
   /** The limit that keeps one more session out, if one does. @internal */
@@ -192,12 +206,14 @@ export class CometDServer {
     session.end(reason, context)
     session.binding?.leave()
     this.clock.cancel(session)
-    if (farewell !== undefined) session.push(farewell)
+    const { outlet } = session
+    if (farewell !== undefined && outlet === undefined) session.push(farewell)
     if (session.held) session.release(CAUSES[reason])
     else if (farewell !== undefined) {
       this.#farewells.set(session.id, session)
       this.clock.schedule(session, (session.told?.interval ?? this.options.interval) + this.options.maxInterval)
     }
+    outlet?.end(reason, farewell)
     return true
   }
 
@@ -332,10 +348,15 @@ export class CometDServer {
     }
   }
 
-  /** Sends the queue of a held session later in this turn, so that what is published together leaves together. @internal */
-  flushLater (session: ServerSession): void {
-    if (this.#toFlush.size === 0) this.#environment.defer(() => this.#flush())
-    this.#toFlush.add(session)
+  /** Has what is queued sent later in this turn, so that what is published together leaves together. @internal */
+  flushLater (flushable: Flushable): void {
+    if (this.#toFlush.size === 0) this.defer(() => this.#flush())
+    this.#toFlush.add(flushable)
+  }
+
+  /** Runs `code` later in this turn of the event loop, or at the beginning of the next. @internal */
+  defer (code: () => void): void {
+    this.#environment.defer(code)
   }
 
   async #end (): Promise<void> {
@@ -343,7 +364,8 @@ export class CometDServer {
     for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
     this.clock.stop()
     this.#farewells.clear()
-    await this.#bounded(Promise.all(this.#transports.map(transport => transport.flushed())))
+    await this.#bounded(Promise.all(this.#transports.map(transport => transport.close())))
+    for (const transport of this.#transports) transport.abort()
   }
 
   #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined, frame?: Frame): boolean {
@@ -362,9 +384,9 @@ export class CometDServer {
   }
 
   #flush (): void {
-    const sessions = this.#toFlush
+    const flushables = this.#toFlush
     this.#toFlush = new Set()
-    for (const session of sessions) session.flush()
+    for (const flushable of flushables) flushable.flush()
   }
 
   async #bounded (work: Promise<unknown>): Promise<void> {

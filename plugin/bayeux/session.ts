@@ -50,6 +50,16 @@ export interface Hold {
   release (cause: ReleaseCause): void
 }
 
+/** A connection over which a session's messages leave as soon as they are there, without a connect that waits for them. */
+export interface Outlet {
+  /** Sends what is queued. */
+  flush (): void
+  /** The session is served elsewhere from now on. */
+  leave (): void
+  /** The session has ended, and its held connect was let go. `farewell` tells the client, if the server ended it. */
+  end (reason: RemovalReason, farewell: Frame | undefined): void
+}
+
 /** What a session is bound to, so that its id alone is not enough to use it. */
 export interface Binding {
   readonly key: string
@@ -82,6 +92,11 @@ export class ServerSession {
   state: 'new' | 'handshaken' | 'connected' | 'removed' = 'new'
   /** What the client was last told. @internal */
   told: Told | undefined
+  /**
+   * Whether messages leave only together with the answer to a connect, also over transports that could send them at once.
+   * Initially the option of that name.
+   */
+  metaConnectDeliveryOnly: boolean
 
   readonly #server: CometDServer
   readonly #listeners = new Listeners<SessionEvents>(EVENTS)
@@ -91,6 +106,7 @@ export class ServerSession {
   #queuedBytes = 0
   #batches = 0
   #hold: Hold | undefined
+  #outlet: Outlet | undefined
   #lane: Lane | undefined
 
   /** @internal */
@@ -98,6 +114,7 @@ export class ServerSession {
     this.#server = server
     this.id = id
     this.binding = binding
+    this.metaConnectDeliveryOnly = server.options.metaConnectDeliveryOnly
   }
 
   /** The channels that the session is subscribed to, wildcards among them. */
@@ -249,11 +266,9 @@ export class ServerSession {
       }))
   }
 
-  /** Hands out the queue, to be sent before `replies`. @internal */
-  take (replies: Reply[], context: MessageContext): Frame[] {
-    const frames = this.#queue
-    this.#queue = []
-    this.#queuedBytes = 0
+  /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
+  take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
+    const frames = this.#dequeue(bytes)
     const listeners = this.#listeners.of('queueDrain')
     if (listeners.length === 0) return frames
     const known = new Map(frames.map(frame => [frame.message, frame]))
@@ -267,6 +282,34 @@ export class ServerSession {
     this.#queue = [...frames, ...this.#queue]
     for (const frame of frames) this.#queuedBytes += frame.bytes
     this.#wake()
+  }
+
+  /** Says over which connection messages are pushed from now on; undefined: they wait for connects. @internal */
+  serveBy (outlet: Outlet | undefined): void {
+    const former = this.#outlet
+    if (outlet === former) return
+    this.release('displaced')
+    this.#outlet = outlet
+    former?.leave()
+    this.#wake()
+  }
+
+  /** The connection is gone. What it could not send comes back, and the expiry starts. @internal */
+  lose (outlet: Outlet, hold: Hold | undefined, unsent: readonly Frame[]): void {
+    if (this.#outlet === outlet) this.#outlet = undefined
+    if (hold === undefined) this.armExpiry()
+    else this.abandon(hold)
+    this.restore(unsent)
+  }
+
+  /** Whether messages leave by themselves. @internal */
+  get pushes (): boolean {
+    return this.#outlet !== undefined && !this.metaConnectDeliveryOnly
+  }
+
+  /** @internal */
+  get outlet (): Outlet | undefined {
+    return this.#outlet
   }
 
   /** Keeps a connect until there is something to say, `milliseconds` at most. @internal */
@@ -299,9 +342,11 @@ export class ServerSession {
     this.#server.clock.schedule(this, (this.told?.interval ?? interval) + maxInterval)
   }
 
-  /** Sends what is queued if there is a held connect to send it with. @internal */
+  /** Sends what is queued if there is a connection or a held connect to send it with. @internal */
   flush (): void {
-    if (this.#batches === 0 && this.#queue.length > 0) this.release('messages')
+    if (this.#batches > 0 || this.#queue.length === 0) return
+    if (this.pushes) this.#outlet?.flush()
+    else this.release('messages')
   }
 
   /** @internal */
@@ -356,7 +401,24 @@ export class ServerSession {
     }
   }
 
+  #dequeue (bytes: number): Frame[] {
+    const frames = this.#queue
+    if (this.#queuedBytes <= bytes) {
+      this.#queue = []
+      this.#queuedBytes = 0
+      return frames
+    }
+    let count = 0
+    let taken = 0
+    while (taken < bytes) taken += (frames[count++] as Frame).bytes
+    this.#queue = frames.slice(count)
+    this.#queuedBytes -= taken
+    return frames.slice(0, count)
+  }
+
   #wake (): void {
-    if (this.#hold !== undefined && this.#batches === 0 && this.#queue.length > 0) this.#server.flushLater(this)
+    if (this.#batches > 0 || this.#queue.length === 0) return
+    if (this.pushes) this.#server.flushLater(this.#outlet as Outlet)
+    else if (this.#hold !== undefined) this.#server.flushLater(this)
   }
 }

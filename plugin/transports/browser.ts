@@ -69,6 +69,11 @@ export class Browsers {
     return known ?? new Browser(this, key !== undefined && KEY.test(key) ? key : this.#newKey())
   }
 
+  /** The browser of that key, if the key is one: a WebSocket cannot be given a new one. */
+  of (key: string | undefined): Browser | undefined {
+    return key !== undefined && KEY.test(key) ? this.get(key) : undefined
+  }
+
   /** Remembers the browser, unless one of its key is known. Gives the one that is known. */
   keep (browser: Browser): Browser {
     const known = this.#byKey.get(browser.key)

@@ -1,26 +1,27 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { AsyncResource } from 'node:async_hooks'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Message } from '../../schemas/message.js'
 import { andThen, type Awaitable, everyInTurn, isThenable } from '../bayeux/awaitable.js'
 import type { MessageContext } from '../bayeux/context.js'
 import type { Frame } from '../bayeux/frame.js'
 import { type Reply, ServerMessage } from '../bayeux/message.js'
+import { settle } from '../bayeux/meta/connect.js'
 import { receive } from '../bayeux/receive.js'
 import type { CometDServer } from '../bayeux/server.js'
-import type { Hold, ReleaseCause, ServerSession } from '../bayeux/session.js'
+import type { ReleaseCause, ServerSession } from '../bayeux/session.js'
 import { Browser } from './browser.js'
-import type { LongPolling } from './long-polling.js'
+import { HeldConnect, type Holder } from './held-connect.js'
+import type { Polling } from './polling.js'
+import { replyText } from './reply-text.js'
 
-const CONTENT_TYPE = 'application/json; charset=utf-8'
 const NO_FRAMES: readonly Frame[] = []
 
-/** One POST request and its answer. */
-export class Exchange {
+/** One HTTP request and its answer. */
+export class Exchange implements Holder {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 
-  readonly #transport: LongPolling
+  readonly #transport: Polling
   readonly #server: CometDServer
   readonly #messages: readonly Message[]
   readonly #key: string | undefined
@@ -35,7 +36,7 @@ export class Exchange {
   #frames = NO_FRAMES
   #watched = false
 
-  constructor (transport: LongPolling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[]) {
+  constructor (transport: Polling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[]) {
     this.#transport = transport
     this.#server = transport.server
     this.request = request
@@ -59,13 +60,7 @@ export class Exchange {
       this.reply.code(this.#server.options.duplicateMetaConnectHttpResponseCode).send('')
       return
     }
-    const { message } = held
-    if (cause === 'removed') message.reply.advice = { ...message.reply.advice, ...this.#server.advice('none') }
-    if (cause === 'closed') message.reply.advice = { ...message.reply.advice, ...this.#server.adviceOnClose }
-    if (cause === 'expelled') {
-      message.refuse('402::session_unknown')
-      message.reply.advice = this.#server.advice('handshake', 0)
-    }
+    settle(this.#server, held.message, cause)
     this.#attempt(() => this.#answer())
   }
 
@@ -73,11 +68,11 @@ export class Exchange {
     const message = new ServerMessage(raw)
     if (raw.channel === '/meta/handshake') return this.#handshake(message)
 
-    const session = this.#sessionOf(message)
+    const session = this.#server.findSession(message.clientId, this.#key)
     const connects = raw.channel === '/meta/connect'
     const alone = this.#messages.length === 1
     if (session !== undefined) {
-      if (connects) session.release('displaced')
+      if (connects) this.#takeOver(session)
       // What the other messages bring about rides in this answer rather than in that of a held connect (B77).
       if (!(connects && alone)) this.#batch(session)
       this.#session ??= session
@@ -100,11 +95,10 @@ export class Exchange {
     })
   }
 
-  // A clientId is good for nothing without the cookie that its session is bound to.
-  #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
-    const session = this.#server.findSession(clientId)
-    if (session === undefined || this.#server.options.trustClientSession) return session
-    return session.binding?.key === this.#key ? session : undefined
+  // A newer connect displaces an older one (B57), also one over a WebSocket: the client has fallen back to polling.
+  #takeOver (session: ServerSession): void {
+    session.release('displaced')
+    if (!session.removed) session.serveBy(undefined)
   }
 
   #batch (session: ServerSession): void {
@@ -117,12 +111,12 @@ export class Exchange {
   #holdOrAnswer (message: ServerMessage): Awaitable<void> {
     const session = this.#session as ServerSession
     if (session.removed || this.#isGone || (session.queueLength > 0 && !session.batching)) return this.#answer()
-    const browser = session.binding as Browser
-    if (!browser.mayHold) {
+    const browser = browserOf(session)
+    if (browser?.mayHold === false) {
       this.#makePoll(session, message.reply)
       return this.#answer()
     }
-    browser.held++
+    if (browser !== undefined) browser.held++
     this.#held = new HeldConnect(this, message, this.#context)
     this.#watch()
     session.hold(this.#held, message.holdFor)
@@ -144,8 +138,8 @@ export class Exchange {
 
   #unhold (): void {
     this.#held = undefined
-    const browser = this.#session?.binding as Browser
-    browser.held--
+    const browser = browserOf(this.#session as ServerSession)
+    if (browser !== undefined) browser.held--
   }
 
   #answer (): Awaitable<void> {
@@ -163,10 +157,10 @@ export class Exchange {
       return this.#end()
     }
     const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
-    if (session !== undefined) this.#frames = session.take(replies, this.#context)
+    if (session !== undefined && (this.#answersConnect || !session.metaConnectDeliveryOnly)) this.#frames = session.take(replies, this.#context)
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
-    this.reply.header('content-type', CONTENT_TYPE).send(this.#write(replies))
+    this.reply.header('content-type', this.#transport.contentType).send(this.#transport.write(this.#write(replies), this.request))
     // Counted from when the answer has left; until then, from now.
     if (this.#answersConnect) session?.armExpiry()
     this.#end()
@@ -208,19 +202,10 @@ export class Exchange {
     let text = '['
     for (const { json } of this.#frames) text += text.length > 1 ? `,${json}` : json
     for (const reply of replies) {
-      const json = this.#writeReply(reply)
+      const json = replyText(reply, this.request.log)
       text += text.length > 1 ? `,${json}` : json
     }
     return text + ']'
-  }
-
-  #writeReply (reply: Reply): string {
-    try {
-      return JSON.stringify(reply)
-    } catch (err) {
-      this.request.log.error({ err }, 'reply replaced: an extension or listener put something into it that JSON cannot hold')
-      return JSON.stringify({ id: reply.id, channel: reply.channel, successful: false, error: '500::internal_error' })
-    }
   }
 
   // One line a request, without anything that the client wrote.
@@ -246,6 +231,11 @@ export class Exchange {
   }
 }
 
+// A session that began on a socket without the cookie has none.
+function browserOf ({ binding }: ServerSession): Browser | undefined {
+  return binding as Browser | undefined
+}
+
 function http2StreamOf ({ raw }: FastifyReply): ServerHttp2Stream | undefined {
   return (raw as { stream?: ServerHttp2Stream }).stream
 }
@@ -254,22 +244,4 @@ function http2StreamOf ({ raw }: FastifyReply): ServerHttp2Stream | undefined {
 function wasCutOff (request: FastifyRequest, reply: FastifyReply): boolean {
   const stream = http2StreamOf(reply)
   return stream === undefined ? request.raw.socket.destroyed : stream.aborted || stream.rstCode !== 0
-}
-
-/** A held `/meta/connect`. What happens when it is let go belongs to its own request, not to the one that lets it go. */
-class HeldConnect extends AsyncResource implements Hold {
-  readonly message: ServerMessage
-  readonly context: MessageContext
-  readonly #exchange: Exchange
-
-  constructor (exchange: Exchange, message: ServerMessage, context: MessageContext) {
-    super('fastify-cometd.connect')
-    this.#exchange = exchange
-    this.message = message
-    this.context = context
-  }
-
-  release (cause: ReleaseCause): void {
-    this.runInAsyncScope(this.#exchange.resume, this.#exchange, this, cause)
-  }
 }

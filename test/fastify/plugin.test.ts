@@ -287,7 +287,7 @@ t.test('after close() nothing is kept, late messages are refused, late calls do 
   t.equal(cometd.getServerSession(one.clientId), undefined)
   t.equal(channel.publish(null, 1), false)
   t.equal(session.deliver(null, '/a', 1), false)
-  t.match(await client().handshake(), { successful: false, error: '503::server_closed', supportedConnectionTypes: ['long-polling'], advice: { reconnect: 'handshake' } })
+  t.match(await client().handshake(), { successful: false, error: '503::server_closed', supportedConnectionTypes: ['websocket', 'long-polling'], advice: { reconnect: 'handshake' } })
   t.match(await one.connect(), [{ successful: false, error: '503::server_closed', advice: { reconnect: 'retry' } }])
   t.match(await one.publish('/a', 1), { successful: false, error: '503::server_closed' })
   cometd.createServerChannel('/b')

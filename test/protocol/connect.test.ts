@@ -84,7 +84,7 @@ t.test('advice is sent again when the timing changes, and only then', async t =>
 t.test('B37, B52: a connect names an enabled transport', async t => {
   const { open } = await start(t)
   const one = await open()
-  for (const connectionType of [undefined, 'iframe', 'websocket', '__proto__']) {
+  for (const connectionType of [undefined, 'iframe', 'callback-polling', '__proto__']) {
     t.match(await one.connect({ connectionType }), [{ successful: false, error: '400::connection_type_invalid' }])
   }
 })

@@ -10,7 +10,7 @@ t.test('B47, B17: a handshake is answered with its id, a new clientId, the versi
     successful: true,
     version: '1.0',
     minimumVersion: '1.0',
-    supportedConnectionTypes: ['long-polling'],
+    supportedConnectionTypes: ['websocket', 'long-polling'],
     advice: { reconnect: 'retry', interval: 5, timeout: 12_000 }
   })
   t.equal(cometd.getServerSession(clientId)?.id, clientId)
@@ -28,11 +28,11 @@ t.test('B48: a handshake without a common connection type is refused, told what 
   const { client, cometd } = await start(t)
   let added = 0
   cometd.addListener('sessionAdded', () => { added++ })
-  const reply = await client().handshake({ supportedConnectionTypes: ['iframe', 'websocket'] })
+  const reply = await client().handshake({ supportedConnectionTypes: ['iframe', 'callback-polling'] })
   t.match(reply, {
     successful: false,
     error: '400::connection_types_unsupported',
-    supportedConnectionTypes: ['long-polling'],
+    supportedConnectionTypes: ['websocket', 'long-polling'],
     advice: { reconnect: 'none', interval: 0, timeout: 30_000 }
   })
   t.notOk('clientId' in reply)

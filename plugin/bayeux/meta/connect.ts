@@ -1,6 +1,6 @@
 import type { ServerMessage } from '../message.js'
 import type { CometDServer } from '../server.js'
-import type { ServerSession } from '../session.js'
+import type { ReleaseCause, ServerSession } from '../session.js'
 
 /** /meta/connect: takes and gives advice, and says how long the transport may hold the connect. */
 export function connect (server: CometDServer, session: ServerSession, message: ServerMessage): void {
@@ -20,6 +20,17 @@ export function connect (server: CometDServer, session: ServerSession, message: 
     reply.advice = { ...server.advice('retry', interval), ...reply.advice }
   }
   session.told = { timeout: options.timeout, interval, connectionType }
+}
+
+/** Completes the reply to a connect that was held and is let go. */
+export function settle (server: CometDServer, message: ServerMessage, cause: ReleaseCause): void {
+  const { reply } = message
+  if (cause === 'removed') reply.advice = { ...reply.advice, ...server.advice('none') }
+  if (cause === 'closed') reply.advice = { ...reply.advice, ...server.adviceOnClose }
+  if (cause === 'expelled') {
+    message.refuse('402::session_unknown')
+    reply.advice = server.advice('handshake', 0)
+  }
 }
 
 // What a client asks for counts only within the server's bounds (B32, B33).

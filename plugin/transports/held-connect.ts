@@ -1,0 +1,27 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { MessageContext } from '../bayeux/context.js'
+import type { ServerMessage } from '../bayeux/message.js'
+import type { Hold, ReleaseCause } from '../bayeux/session.js'
+
+/** Who answers a held connect. */
+export interface Holder {
+  resume (held: HeldConnect, cause: ReleaseCause): void
+}
+
+/** A held `/meta/connect`. What happens when it is let go belongs to its own message, not to the one that lets it go. */
+export class HeldConnect extends AsyncResource implements Hold {
+  readonly message: ServerMessage
+  readonly context: MessageContext
+  readonly #holder: Holder
+
+  constructor (holder: Holder, message: ServerMessage, context: MessageContext) {
+    super('fastify-cometd.connect')
+    this.#holder = holder
+    this.message = message
+    this.context = context
+  }
+
+  release (cause: ReleaseCause): void {
+    this.runInAsyncScope(this.#holder.resume, this.#holder, this, cause)
+  }
+}

@@ -1,0 +1,55 @@
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Frame } from '../bayeux/frame.js'
+import type { Payload } from './payloads.js'
+
+const NO_FRAMES: readonly Frame[] = []
+
+/** Writes to one WebSocket, and knows what it has not yet handed to the operating system. */
+export class SocketWriter {
+  readonly #ws: WebSocket
+  // Where frames can be written as they are: not if ws has to compress them, or if there is no socket of Node's.
+  readonly #socket: Socket | undefined
+  readonly #onWritten: () => void
+  // One entry for each write that is not confirmed.
+  readonly #writes: Array<readonly Frame[]> = []
+
+  constructor (ws: WebSocket, socket: Socket | undefined, onWritten: () => void) {
+    this.#ws = ws
+    this.#socket = ws.extensions === '' ? socket : undefined
+    this.#onWritten = onWritten
+  }
+
+  /** Bytes that wait in this process. */
+  get buffered (): number {
+    return this.#socket?.writableLength ?? this.#ws.bufferedAmount
+  }
+
+  /** Writes a payload that is made of `frames`, among others. */
+  write (payload: Payload, frames: readonly Frame[]): void {
+    this.#writes.push(frames)
+    if (this.#socket === undefined) this.#ws.send(payload.text, this.#confirm)
+    else this.#socket.write(payload.wire, this.#confirm)
+  }
+
+  /** Has what `code` writes leave together. */
+  together (code: () => void): void {
+    this.#socket?.cork()
+    code()
+    this.#socket?.uncork()
+  }
+
+  /** Takes, in order, the frames whose writes were not confirmed. */
+  takeUnsent (): Frame[] {
+    const unsent = this.#writes.flat()
+    this.#writes.fill(NO_FRAMES)
+    return unsent
+  }
+
+  readonly #confirm = (err?: Error | null): void => {
+    // After a failure nothing more will be confirmed: all that is left is unsent.
+    if (err) return
+    this.#writes.shift()
+    this.#onWritten()
+  }
+}

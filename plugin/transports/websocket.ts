@@ -1,0 +1,48 @@
+import type { FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { CometDServer, Transport } from '../bayeux/server.js'
+import type { ReadJson } from './batch.js'
+import type { Browsers } from './browser.js'
+import { Connection } from './connection.js'
+import { Payloads } from './payloads.js'
+
+/** Bayeux messages in WebSocket messages, which leave as soon as they are there (B2). */
+export class WebSocketTransport implements Transport {
+  readonly name = 'websocket'
+  readonly server: CometDServer
+  readonly browsers: Browsers
+  readonly payloads: Payloads
+  readonly readJson: ReadJson
+  /** Bytes. */
+  readonly maxMessageSize: number
+  readonly #connections = new Set<Connection>()
+  #whenDone: (() => void) | undefined
+
+  constructor (server: CometDServer, browsers: Browsers, readJson: ReadJson, maxMessageSize: number) {
+    this.server = server
+    this.browsers = browsers
+    this.readJson = readJson
+    this.maxMessageSize = maxMessageSize
+    this.payloads = new Payloads(code => server.defer(code))
+  }
+
+  accept (ws: WebSocket, request: FastifyRequest): void {
+    this.#connections.add(new Connection(this, ws, request))
+  }
+
+  /** The socket of this connection is closed. */
+  forget (connection: Connection): void {
+    this.server.clock.cancel(connection)
+    this.#connections.delete(connection)
+    if (this.#connections.size === 0) this.#whenDone?.()
+  }
+
+  async close (): Promise<void> {
+    for (const connection of this.#connections) connection.close(1001, 'server closed')
+    if (this.#connections.size > 0) await new Promise<void>(resolve => { this.#whenDone = resolve })
+  }
+
+  abort (): void {
+    for (const connection of this.#connections) connection.terminate()
+  }
+}

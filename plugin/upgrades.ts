@@ -1,0 +1,63 @@
+import websocket, { type WebsocketPluginOptions } from '@fastify/websocket'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase } from 'fastify'
+import { EventEmitter } from 'node:events'
+import { errors } from './errors.js'
+import type { CheckedOptions } from './options.js'
+
+// Compression costs memory for each socket, and CPU for each message and socket: these settings keep both small.
+const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true, clientNoContextTakeover: true }
+
+const listening = new WeakSet<RawServerBase>()
+
+/** Bytes of a WebSocket message. */
+export function maxMessageSize (fastify: FastifyInstance, { registration }: CheckedOptions): number {
+  return registration.maxMessageSize ?? registration.bodyLimit ?? fastify.initialConfig.bodyLimit as number
+}
+
+/**
+ * Makes the application take upgrade requests, by @fastify/websocket, unless it does so already.
+ * @throws COMETD_ERR_OPTION_INVALID if there are options for it, but it belongs to the application
+ */
+export async function addUpgrades (fastify: FastifyInstance, options: CheckedOptions): Promise<void> {
+  const { transports, perMessageDeflate } = options.registration
+  if (!transports.includes('websocket')) return
+  const maxPayload = maxMessageSize(fastify, options)
+  if (fastify.hasDecorator('websocketServer')) {
+    if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
+    const { maxPayload: shared = 0 } = fastify.websocketServer.options
+    if (shared === 0 || shared > maxPayload) fastify.log.warn({ maxPayload: shared, maxMessageSize: maxPayload }, 'the maxPayload of @fastify/websocket is more than a CometD client may send')
+    return
+  }
+  const server: WebsocketPluginOptions['options'] = {
+    maxPayload,
+    perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) },
+    // Of several scopes with a plugin of their own one takes the upgrade requests. All know such a request when they see it.
+    ...(listening.has(fastify.server) && { server: new EventEmitter() as never })
+  }
+  listening.add(fastify.server)
+  await fastify.register(websocket, { options: server })
+}
+
+/** Lets through the upgrade requests that may become a WebSocket. */
+export function gate ({ registration }: CheckedOptions): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  const { transports, allowedOrigins } = registration
+  return async request => {
+    if (!request.ws) return
+    if (!transports.includes('websocket')) throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN()
+    if (!await isAllowed(request, allowedOrigins)) throw new errors.COMETD_ERR_ORIGIN_FORBIDDEN()
+  }
+}
+
+async function isAllowed (request: FastifyRequest, allowed: CheckedOptions['registration']['allowedOrigins']): Promise<boolean> {
+  const { origin } = request.headers
+  if (typeof allowed === 'function') return await allowed(origin, request)
+  if (origin === undefined || allowed === '*') return true
+  return allowed === 'same-host' ? isSameHost(origin, request.host) : allowed.includes(origin)
+}
+
+function isSameHost (origin: string, host: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const page = new URL(origin)
+  const here = `${page.protocol}//${host}`
+  return URL.canParse(here) && new URL(here).host === page.host
+}
