@@ -42,7 +42,13 @@ export function addRoutes (fastify: FastifyInstance, options: CheckedOptions, tr
     ...getSettings,
     url: path,
     onRequest: [gate(options), ...[settings.onRequest ?? []].flat()],
-    ...(webSocket !== undefined && { wsHandler: (ws, request) => webSocket.accept(ws, request) })
+    ...(webSocket !== undefined && {
+      wsHandler: (ws, request) => {
+        // When the application closes, the CometD server says its last words before it closes them.
+        fastify.websocketServer.clients.delete(ws)
+        webSocket.accept(ws, request)
+      }
+    })
   })
   // Without callback-polling it is the application's: it may serve files there.
   if (callbackPolling !== undefined) fastify.route({ ...getSettings, url: below })
