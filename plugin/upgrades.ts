@@ -21,6 +21,7 @@ export function maxMessageSize (fastify: FastifyInstance, { registration }: Chec
 export async function addUpgrades (fastify: FastifyInstance, options: CheckedOptions): Promise<void> {
   const { transports, perMessageDeflate } = options.registration
   if (!transports.includes('websocket')) return
+  fastify.addHook('onResponse', closeRefused)
   const maxPayload = maxMessageSize(fastify, options)
   if (fastify.hasDecorator('websocketServer')) {
     if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
@@ -36,6 +37,11 @@ export async function addUpgrades (fastify: FastifyInstance, options: CheckedOpt
   }
   listening.add(fastify.server)
   await fastify.register(websocket, { options: server })
+}
+
+// @fastify/websocket does not see upgrade requests that hooks before its own answer: nobody would ever close their sockets.
+async function closeRefused ({ raw, ws }: FastifyRequest): Promise<void> {
+  if ((raw as { upgrade?: boolean }).upgrade === true && !ws) raw.socket.destroy()
 }
 
 /** Lets through the upgrade requests that may become a WebSocket. */

@@ -19,9 +19,12 @@ import { replyText } from './reply-text.js'
 import { SocketWriter } from './socket-writer.js'
 import type { WebSocketTransport } from './websocket.js'
 
+/** RFC 6455, 7.4.1. */
+export const GOING_AWAY = 1001
+export const CLOSED = 'server closed'
+
 const NO_FRAMES: readonly Frame[] = []
 const NORMAL = 1000
-const GOING_AWAY = 1001
 const UNSUPPORTED_DATA = 1003
 const INVALID_PAYLOAD = 1007
 const POLICY_VIOLATION = 1008
@@ -110,7 +113,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   end (reason: RemovalReason, farewell: Frame | undefined): void {
     if (farewell !== undefined) this.#do(this.#outgoing.run(() => { this.#replies.push(farewell.message) }))
-    if (reason === 'close') this.close(GOING_AWAY, 'server closed')
+    if (reason === 'close') this.close(GOING_AWAY, CLOSED)
     else this.close(NORMAL, 'session ended')
   }
 
@@ -232,14 +235,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (!isThenable(work)) return server.flushLater(this)
     this.#busy++
     this.#regulate()
-    const done = (): void => {
+    ;(work as Promise<unknown>).then(() => {
       this.#busy--
       this.#regulate()
       server.flushLater(this)
-    }
-    ;(work as Promise<unknown>).then(done, err => {
-      this.#log.error({ err }, 'messages could not be processed')
-      done()
     })
   }
 

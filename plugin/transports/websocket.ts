@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws'
 import type { CometDServer, Transport } from '../bayeux/server.js'
 import type { ReadJson } from './batch.js'
 import type { Browsers } from './browser.js'
-import { Connection } from './connection.js'
+import { CLOSED, Connection, GOING_AWAY } from './connection.js'
 import { Payloads } from './payloads.js'
 
 /** Bayeux messages in WebSocket messages, which leave as soon as they are there (B2). */
@@ -27,7 +27,9 @@ export class WebSocketTransport implements Transport {
   }
 
   accept (ws: WebSocket, request: FastifyRequest): void {
-    this.#connections.add(new Connection(this, ws, request))
+    const connection = new Connection(this, ws, request)
+    this.#connections.add(connection)
+    if (this.server.closed) connection.close(GOING_AWAY, CLOSED)
   }
 
   /** The socket of this connection is closed. */
@@ -38,7 +40,7 @@ export class WebSocketTransport implements Transport {
   }
 
   async close (): Promise<void> {
-    for (const connection of this.#connections) connection.close(1001, 'server closed')
+    for (const connection of this.#connections) connection.close(GOING_AWAY, CLOSED)
     if (this.#connections.size > 0) await new Promise<void>(resolve => { this.#whenDone = resolve })
   }
 

@@ -1,0 +1,230 @@
+import requestContext from '@fastify/request-context'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { once as nodeOnce } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import cometd, { type CometDPluginOptions, createCometDServer } from '../../plugin/index.js'
+import { memoryLog, once, start, turn } from '../helpers/harness.js'
+import { listen } from '../helpers/http.js'
+import { SocketClient } from '../helpers/socket.js'
+
+// The status with which an upgrade request is refused.
+async function refusal (app: FastifyInstance, headers: Record<string, string> = {}, path = '/cometd'): Promise<number> {
+  const origin = app.server.listening ? app.listeningOrigin : await listen(app)
+  const { ws } = new SocketClient(app, origin + path, { headers })
+  return await new Promise((resolve, reject) => {
+    ws.on('unexpected-response', (request, response) => { resolve(response.statusCode as number); response.resume() })
+    ws.on('open', () => reject(new Error('let in')))
+  })
+}
+
+function bare (t: Test): FastifyInstance {
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  return app
+}
+
+t.test("the application's onRequest hooks guard the upgrade", async t => {
+  const app = bare(t)
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.headers.authorization !== 'Bearer good') await reply.code(401).send()
+  })
+  await app.register(cometd, { routeOptions: { onRequest: async (request, reply) => { if (request.headers['x-banned'] !== undefined) await reply.code(418).send() } } })
+  t.equal(await refusal(app), 401)
+  t.equal(await refusal(app, { authorization: 'Bearer good', 'x-banned': '1' }), 418)
+  const one = await SocketClient.join(app, { headers: { authorization: 'Bearer good' } })
+  t.match(await one.publish('/a', 1), { successful: true })
+})
+
+t.test('upgrade requests that are refused leave no socket behind, whoever refuses them', async t => {
+  const app = bare(t)
+  app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'before') return await reply.code(401).send() })
+  await app.register(cometd)
+  app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'after') return await reply.code(401).send() })
+  await listen(app)
+  const closed = new Promise<void>(resolve => {
+    let count = 0
+    app.server.on('connection', socket => socket.on('close', () => { if (++count === 4) resolve() }))
+  })
+  t.equal(await refusal(app, { 'x-when': 'before' }), 401)
+  t.equal(await refusal(app, { 'x-when': 'after' }), 401)
+  t.equal(await refusal(app, { origin: 'https://evil.example' }), 403)
+  t.equal(await refusal(app, {}, '/elsewhere'), 404)
+  await closed
+})
+
+t.test('@fastify/websocket of the application is shared, its routes and ours work side by side', async t => {
+  const { lines, logger } = memoryLog()
+  const app = Fastify({ logger })
+  t.teardown(async () => await app.close())
+  await app.register(websocket, { options: { maxPayload: 2_000_000 } })
+  await app.register(cometd, { maxMessageSize: 1_000 })
+  app.get('/echo', { websocket: true }, ws => { ws.on('message', data => ws.send(String(data))) })
+  await listen(app)
+  t.match(lines.find(({ level }) => level === 40), { maxPayload: 2_000_000, maxMessageSize: 1_000 })
+
+  const one = await SocketClient.join(app)
+  await one.connect()
+  const { answer } = await one.hold()
+  const echo = await SocketClient.open(app, { path: '/echo' })
+  echo.raw('[{"id":"e"}]')
+  t.strictSame(await echo.reply('e'), { id: 'e' })
+
+  const large = await SocketClient.open(app)
+  large.raw(' '.repeat(1_001))
+  t.strictSame(await large.closed, { code: 1009, reason: 'message too big' })
+
+  await app.close()
+  t.match(await answer, { advice: { reconnect: 'retry' } }, 'held connects are answered although its sockets are closed first')
+  t.equal((await one.closed).code, 1001)
+  t.equal((await echo.closed).code, 1005)
+})
+
+t.test('a shared @fastify/websocket with a limit that fits is taken without a word; compression is its own business', async t => {
+  const { lines, logger } = memoryLog()
+  const app = Fastify({ logger })
+  t.teardown(async () => await app.close())
+  await app.register(websocket, { options: { maxPayload: 1_000 } })
+  await t.rejects(async () => await app.register(cometd, { perMessageDeflate: true }), { code: 'COMETD_ERR_OPTION_INVALID', message: /perMessageDeflate/ })
+  t.notOk(lines.some(({ level }) => level >= 40))
+
+  const other = bare(t)
+  await other.register(websocket, { options: { maxPayload: 1_000 } })
+  await other.register(cometd)
+  t.ok(await SocketClient.join(other))
+})
+
+t.test('several scopes have a server each, with sockets of their own', async t => {
+  const app = bare(t)
+  for (const prefix of ['/one', '/two']) {
+    await app.register(async scope => {
+      await scope.register(cometd, { prefix })
+      scope.cometd.createServerChannel('/service/name').addListener('message', session => { session?.deliver(null, '/service/name', prefix) })
+    })
+  }
+  await listen(app)
+  for (const prefix of ['/one', '/two']) {
+    const client = await SocketClient.open(app, { path: `${prefix}/cometd` })
+    const { clientId } = await client.handshake()
+    client.raw([{ id: 'x', channel: '/service/name', data: 1, clientId }])
+    await client.reply('x')
+    t.strictSame(client.events('/service/name'), [prefix])
+  }
+  await app.close()
+})
+
+t.test('injectWS reaches the server without a port', async t => {
+  const { app } = await start(t)
+  await app.ready()
+  const ws = await app.injectWS('/cometd')
+  ws.send('{"channel":"/a"}')
+  const [data] = await nodeOnce(ws, 'message')
+  t.match(JSON.parse(String(data)), [{ channel: '/a', successful: false, error: '402::session_unknown' }])
+  // Its streams do not end by themselves.
+  ws.terminate()
+  await app.close()
+})
+
+t.test('allowedOrigins: the same host by default, a list, any, or what a function says', async t => {
+  const allowed = async (allowedOrigins: CometDPluginOptions['allowedOrigins'], headers: Record<string, string>): Promise<boolean> => {
+    const app = bare(t)
+    await app.register(cometd, allowedOrigins === undefined ? {} : { allowedOrigins })
+    try {
+      const status = await refusal(app, headers)
+      t.equal(status, 403)
+      return false
+    } catch {
+      return true
+    }
+  }
+  t.equal(await allowed(undefined, {}), true, 'what is no page has no origin')
+  t.equal(await allowed(undefined, { host: 'chat.example', origin: 'https://chat.example' }), true)
+  t.equal(await allowed(undefined, { host: 'chat.example:443', origin: 'https://chat.example' }), true)
+  t.equal(await allowed(undefined, { host: 'chat.example:8080', origin: 'http://chat.example:8080' }), true)
+  for (const origin of ['https://evil.example', 'http://chat.example:81', 'https://chat.example.evil.example', 'null', 'chat.example', '']) {
+    t.equal(await allowed(undefined, { host: 'chat.example', origin }), false, origin)
+  }
+  t.equal(await allowed(['https://app.example'], { origin: 'https://app.example' }), true)
+  t.equal(await allowed(['https://app.example'], { host: 'chat.example', origin: 'https://chat.example' }), false)
+  t.equal(await allowed('*', { origin: 'https://evil.example' }), true)
+  t.equal(await allowed(async origin => await Promise.resolve(origin === 'https://a.example'), { origin: 'https://a.example' }), true)
+  t.equal(await allowed((origin, request) => origin !== undefined && request.headers['x-let-in'] === '1', {}), false)
+})
+
+t.test('behind a proxy that is trusted, the host that the page was loaded from counts', async t => {
+  const app = Fastify({ trustProxy: true })
+  t.teardown(async () => await app.close())
+  await app.register(cometd)
+  await listen(app)
+  t.ok(await SocketClient.join(app, { headers: { host: 'internal:3000', 'x-forwarded-host': 'chat.example', origin: 'https://chat.example' } }))
+})
+
+t.test('a WebSocket that is not offered is refused at once', async t => {
+  const { app } = await start(t, { transports: ['long-polling'] })
+  t.equal(await refusal(app), 400)
+  const shared = bare(t)
+  await shared.register(websocket)
+  await shared.register(cometd, { transports: ['long-polling'] })
+  t.equal(await refusal(shared), 400)
+  t.equal((await shared.inject('/cometd')).statusCode, 400)
+})
+
+t.test('transports: bad values are refused by name', async t => {
+  for (const transports of [[], ['iframe'], ['websocket', 'websocket'], 'websocket']) {
+    await t.rejects(async () => await start(t, { transports: transports as never }), { code: 'COMETD_ERR_OPTION_INVALID', message: /transports/ })
+  }
+  await t.rejects(async () => await start(t, { allowedOrigins: 1 as never }), { code: 'COMETD_ERR_OPTION_INVALID' })
+})
+
+t.test("messages are processed in the async context of the upgrade request, held connects' answers too", async t => {
+  const app = bare(t)
+  await app.register(requestContext)
+  app.addHook('onRequest', async request => { request.requestContext.set('user' as never, request.headers['x-user'] as never) })
+  await app.register(cometd)
+  const seen: unknown[] = []
+  const { cometd: server } = app
+  server.createServerChannel('/a').addListener('message', async () => {
+    await turn()
+    seen.push(app.requestContext.get('user' as never), server.context.request?.headers['x-user'])
+  })
+  const one = await SocketClient.join(app, { headers: { 'x-user': 'ada' } })
+  await one.publish('/a', 1)
+  t.strictSame(seen, ['ada', 'ada'])
+})
+
+t.test('handlerTimeout of the application does not end sockets', async t => {
+  const { app, cometd } = await start(t, { timeout: 1 }, { handlerTimeout: 20 } as never)
+  const one = await SocketClient.join(app)
+  await new Promise(resolve => setTimeout(resolve, 60))
+  t.match(await one.publish('/a', 1), { successful: true })
+  t.ok(cometd)
+})
+
+t.test('an idleTimeout that would cut held connects is warned of', async t => {
+  const { lines, logger } = memoryLog()
+  const { app } = await start(t, { timeout: 1_000, idleTimeout: 1_000 }, { logger })
+  await app.ready()
+  t.match(lines.find(({ level }) => level === 40), { idleTimeout: 1_000, timeout: 1_000 })
+})
+
+t.test('the standalone server takes upgrade requests of any HTTP server', async t => {
+  const server = createCometDServer()
+  const http = createServer(server.handle).on('upgrade', server.upgrade)
+  http.listen(0, '127.0.0.1')
+  await nodeOnce(http, 'listening')
+  t.teardown(() => http.close())
+  const client = new SocketClient({ cometd: server } as never, `http://127.0.0.1:${(http.address() as AddressInfo).port}/any/path`)
+  await nodeOnce(client.ws, 'open')
+  await client.handshake()
+  await client.connect()
+  const { answer } = await client.hold()
+  const removed = once(client.session, 'removed')
+  await server.close()
+  t.match(await answer, { advice: { reconnect: 'retry' } })
+  t.match(await removed, [{}, false, 'close'])
+  t.equal((await client.closed).code, 1001)
+  const late = new SocketClient({ cometd: server } as never, `http://127.0.0.1:${(http.address() as AddressInfo).port}/`)
+  t.equal((await late.closed).code, 1001)
+})
