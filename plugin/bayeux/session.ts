@@ -92,11 +92,6 @@ export class ServerSession {
   state: 'new' | 'handshaken' | 'connected' | 'removed' = 'new'
   /** What the client was last told. @internal */
   told: Told | undefined
-  /**
-   * Whether messages leave only together with the answer to a connect, also over transports that could send them at once.
-   * Initially the option of that name.
-   */
-  metaConnectDeliveryOnly: boolean
 
   readonly #server: CometDServer
   readonly #listeners = new Listeners<SessionEvents>(EVENTS)
@@ -108,18 +103,32 @@ export class ServerSession {
   #hold: Hold | undefined
   #outlet: Outlet | undefined
   #lane: Lane | undefined
+  #metaConnectDeliveryOnly: boolean
 
   /** @internal */
   constructor (server: CometDServer, id: string, binding: Binding | undefined) {
     this.#server = server
     this.id = id
     this.binding = binding
-    this.metaConnectDeliveryOnly = server.options.metaConnectDeliveryOnly
+    this.#metaConnectDeliveryOnly = server.options.metaConnectDeliveryOnly
   }
 
   /** The channels that the session is subscribed to, wildcards among them. */
   get subscriptions (): ServerChannel[] {
     return [...this.subscriptionSet]
+  }
+
+  /**
+   * Whether messages leave only together with the answer to a connect, also over transports that could send them at once.
+   * Initially the option of that name.
+   */
+  get metaConnectDeliveryOnly (): boolean {
+    return this.#metaConnectDeliveryOnly
+  }
+
+  set metaConnectDeliveryOnly (only: boolean) {
+    this.#metaConnectDeliveryOnly = only
+    this.#wake()
   }
 
   get extensions (): SessionExtension[] {
@@ -304,7 +313,7 @@ export class ServerSession {
 
   /** Whether messages leave by themselves. @internal */
   get pushes (): boolean {
-    return this.#outlet !== undefined && !this.metaConnectDeliveryOnly
+    return this.#outlet !== undefined && !this.#metaConnectDeliveryOnly
   }
 
   /** @internal */

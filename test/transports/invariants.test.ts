@@ -1,8 +1,10 @@
 import { randomInt } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import t from 'tap'
-import type { CometDServer, ServerSession } from '../../plugin/index.js'
-import { type Client, start, turn, type Wire } from '../helpers/harness.js'
+import type { ServerSession } from '../../plugin/index.js'
+import { type Client, type Harness, start, turn, type Wire } from '../helpers/harness.js'
+import { listen } from '../helpers/http.js'
+import { remember, serverSideOf, SocketClient } from '../helpers/socket.js'
 
 // Mulberry32: small, and the same on every machine.
 function seededRandom (seed: number): (below: number) => number {
@@ -14,15 +16,17 @@ function seededRandom (seed: number): (below: number) => number {
   }
 }
 
-interface Track { client: Client, session: ServerSession, sent: number[], got: number[] }
+/** A client with its session, over one transport or the other. */
+interface Track { client: Client, socket: SocketClient | undefined, session: ServerSession, sent: number[], got: number[] }
 
-const STEPS = 3_000
+const STEPS = 10_000
 
-t.test('whatever clients do, each session is held or will expire, no count is off, and each message comes once or waits', async t => {
+t.test('whatever clients do over both transports, each session is held or will expire, no count is off, and each message comes once or waits', { timeout: 120_000 }, async t => {
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   t.comment(`SEED=${seed}`)
   const random = seededRandom(seed)
-  const { app, open, cometd, clock, client } = await start(t, { timeout: 3_000, maxInterval: 5_000, maxSessionsPerBrowser: 2, maxProcessing: 400 })
+  const harness = await start(t, { timeout: 3_000, maxInterval: 5_000, maxSessionsPerBrowser: 2, maxProcessing: 400 })
+  const { app, open, cometd, clock, client } = harness
   const responses = new Map<string, ServerResponse>()
   app.addHook('onRequest', async (request, reply) => { responses.set(String(request.headers['x-tag']), reply.raw) })
   let fail = false
@@ -31,47 +35,90 @@ t.test('whatever clients do, each session is held or will expire, no count is of
   cometd.createServerChannel('/rejects').addListener('message', async () => { throw new Error('rejected') })
   cometd.createServerChannel('/never').addListener('message', async () => await new Promise(() => {}))
   cometd.createServerChannel('/ends').addListener('message', async session => { session?.disconnect() })
+  await listen(app)
+  remember(app)
 
   const tracks: Track[] = []
+  const gone: Track[] = []
   const pending = new Set<Promise<unknown>>()
   let number = 0
   let tag = 0
+  let resumed = 0
 
-  const post = (track: Track, messages: Wire[]): string => {
-    const name = String(++tag)
-    const answer = track.client.post(messages.map(message => ({ id: '1', clientId: track.session.id, ...message })), { 'x-tag': name }).then(response => {
-      if (response.statusCode !== 200) return
-      for (const { channel, data } of response.json() as Wire[]) if (channel === '/numbers') track.got.push(data)
+  const some = (): Track => tracks[random(tracks.length)] as Track
+  const withId = (track: Track, messages: Wire[]): Wire[] => messages.map(message => ({ id: '1', clientId: track.session.id, ...message }))
+
+  const post = (track: Track, messages: Wire[]): void => {
+    const answer = track.client.post(withId(track, messages), { 'x-tag': String(++tag) }).then(response => {
+      if (response.statusCode === 200) take(track, response.json())
     }, () => {})
     pending.add(answer)
     answer.finally(() => pending.delete(answer)).catch(t.threw)
-    return name
   }
-  const connect = { channel: '/meta/connect', connectionType: 'long-polling' }
-  const some = (): Track => tracks[random(tracks.length)] as Track
+  /** Over the transport that the client uses now. */
+  const send = (track: Track, ...messages: Wire[]): void => {
+    if (isOpen(track)) track.socket?.raw(withId(track, messages))
+    else post(track, messages)
+  }
+  const connect = (track: Track, advice?: Wire): Wire => ({ channel: '/meta/connect', connectionType: isOpen(track) ? 'websocket' : 'long-polling', ...(advice && { advice }) })
+
+  const openSocket = async (cookie: string | undefined): Promise<SocketClient> => await SocketClient.open(app, { headers: cookie === undefined ? {} : { cookie } })
   const join = async (): Promise<void> => {
     const newcomer = client()
     if (tracks.length > 0 && random(2) === 0) newcomer.cookie = some().client.cookie
-    await newcomer.open()
-    tracks.push({ client: newcomer, session: newcomer.session, sent: [], got: [] })
+    let socket: SocketClient | undefined
+    if (random(2) === 0) {
+      await newcomer.open()
+    } else {
+      socket = await openSocket(newcomer.cookie)
+      newcomer.clientId = (await socket.handshake())['clientId']
+      await socket.connect()
+    }
+    tracks.push({ client: newcomer, socket, session: newcomer.session, sent: [], got: [] })
+  }
+  /** The client goes on over a new socket. */
+  const resume = async (track: Track): Promise<void> => {
+    if (track.session.removed) return
+    await leaveSocket(harness, track)
+    const socket = await openSocket(track.client.cookie)
+    track.socket = socket
+    socket.clientId = track.session.id
+    socket.raw(withId(track, [connect(track, { timeout: 0 })]))
+    resumed++
+  }
+  const breakSocket = async (track: Track): Promise<void> => {
+    const { socket } = track
+    if (socket === undefined || !isOpen(track)) return
+    await caughtUp(harness, track)
+    const serverSide = serverSideOf(app, socket)
+    if (random(2) === 0) socket.ws.terminate()
+    else serverSide?.terminate()
+    await socket.closed
+    while (serverSide?.readyState !== undefined && serverSide.readyState !== serverSide.CLOSED) await turn()
   }
   const deliver = (track: Track): void => { if (track.session.deliver(null, '/numbers', ++number)) track.sent.push(number) }
+
   const steps: Array<() => unknown> = [
     join,
-    () => post(some(), [connect]),
-    () => post(some(), [connect]),
-    () => post(some(), [{ ...connect, advice: { timeout: random(4_000), interval: random(2_000) } }]),
+    () => { const track = some(); send(track, connect(track)) },
+    () => { const track = some(); send(track, connect(track)) },
+    () => { const track = some(); send(track, connect(track, { timeout: random(4_000), interval: random(2_000) })) },
     () => deliver(some()),
     () => deliver(some()),
     () => { const track = some(); track.session.batch(() => { deliver(track); deliver(track) }) },
-    () => post(some(), [{ channel: '/meta/subscribe', subscription: ['/a', '/a/*'][random(2)] }, { channel: '/a', data: 1 }]),
-    () => post(some(), [{ channel: ['/throws', '/rejects', '/never'][random(3)], data: 1 }, ...(random(2) === 0 ? [connect] : [])]),
-    () => { if (random(10) === 0) post(some(), [{ channel: ['/ends', '/meta/disconnect'][random(2)], data: 1 }]) },
+    () => send(some(), { channel: '/meta/subscribe', subscription: ['/a', '/a/*'][random(2)] }, { channel: '/a', data: 1 }),
+    () => { const track = some(); send(track, { channel: ['/throws', '/rejects', '/never'][random(3)], data: 1 }, ...(random(2) === 0 ? [connect(track)] : [])) },
+    () => { if (random(10) === 0) send(some(), { channel: ['/ends', '/meta/disconnect'][random(2)], data: 1 }) },
     () => { if (random(10) === 0) some().session.disconnect() },
+    () => { some().session.metaConnectDeliveryOnly = random(3) === 0 },
+    async () => await resume(some()),
+    async () => await breakSocket(some()),
+    // Falls back to long-polling while the socket is still open.
+    async () => { const track = some(); await leaveSocket(harness, track, false); post(track, [{ ...connect(track), connectionType: 'long-polling' }]) },
     // The network breaks under a request that is open.
     () => { responses.get(String(1 + random(tag)))?.destroy() },
     () => { responses.get(String(tag))?.destroy() },
-    async () => { fail = true; post(some(), [connect]); deliver(some()); await turn(); await turn(); fail = false },
+    async () => { fail = true; const track = some(); post(track, [{ ...connect(track), connectionType: 'long-polling' }]); deliver(track); await turn(); await turn(); fail = false },
     () => { clock.tick(random(1_500)) },
     turn
   ]
@@ -79,27 +126,42 @@ t.test('whatever clients do, each session is held or will expire, no count is of
   const check = (): void => {
     const held = new Map<unknown, number>()
     for (const { session } of tracks) {
-      if (session.removed) continue
+      if (session.removed) {
+        if (session.held) throw new Error('a removed session is held')
+        continue
+      }
       if (session.tick === -1) throw new Error(`immortal: held ${session.held}`)
-      if (session.held) held.set(session.binding, (held.get(session.binding) ?? 0) + 1)
+      if (session.held && session.outlet === undefined) held.set(session.binding, (held.get(session.binding) ?? 0) + 1)
     }
     for (const binding of new Set(tracks.map(({ session }) => session.binding))) {
+      if (binding === undefined) continue
       const { held: counted } = binding as unknown as { held: number }
       if (counted !== (held.get(binding) ?? 0)) throw new Error(`counted ${counted} held connects, there are ${held.get(binding)}`)
     }
-    for (const { sent, got } of tracks) {
-      if (got.some((n, i) => i > 0 && n <= (got[i - 1] as number)) && new Set(got).size !== got.length) throw new Error(`twice: ${got.join()}`)
-      if (got.some(n => !sent.includes(n))) throw new Error('a message that was not sent')
+    for (const track of tracks) {
+      read(track)
+      if (new Set(track.got).size !== track.got.length) throw new Error(`twice: ${track.got.join()}`)
+      if (track.got.some(n => !track.sent.includes(n))) throw new Error('a message that was not sent')
     }
   }
 
   for (let i = 0; i < 5; i++) await join()
   for (let step = 0; step < STEPS; step++) {
-    await steps[random(steps.length)]?.()
-    if (random(3) === 0) await turn()
-    check()
-    if (step % 40 === 0) await collect(tracks)
-    if (tracks.every(({ session }) => session.removed)) await join()
+    const index = random(steps.length)
+    try {
+      await steps[index]?.()
+      if (random(3) === 0) await turn()
+      check()
+      if (step % 50 === 49) {
+        await collect(harness, tracks)
+        // Those who are gone would make the walk a dull one.
+        gone.push(...tracks.filter(({ session }) => session.removed))
+        tracks.splice(0, tracks.length, ...tracks.filter(({ session }) => !session.removed))
+      }
+    } catch (err) {
+      throw Object.assign(err as Error, { message: `SEED=${seed} step ${step}, kind ${index}: ${(err as Error).message}` })
+    }
+    while (tracks.filter(({ session }) => !session.removed).length < 3) await join()
   }
 
   // Everything that is open comes to its end; what was sent has come or still waits.
@@ -109,26 +171,85 @@ t.test('whatever clients do, each session is held or will expire, no count is of
     check()
   }
   await Promise.all(pending)
-  t.equal(sessionsOf(cometd, tracks), 0, 'all sessions have expired')
-  t.ok(number > STEPS / 10 && tag > STEPS / 10)
+  t.strictSame(tracks.filter(({ session }) => cometd.getServerSession(session.id) !== undefined), [], 'all sessions have expired')
+  t.ok(number > STEPS / 10 && tag > STEPS / 10 && resumed > STEPS / 50, `${number} messages, ${tag} requests, ${resumed} sockets for sessions that went on`)
   t.ok(await open(), 'the server is as it was')
+  const sockets = [...tracks, ...gone].flatMap(({ socket }) => socket ?? [])
+  await Promise.all(sockets.map(async ({ closed }) => await closed))
+  t.pass('and no socket of a session that is gone is open')
 })
 
+function take (track: Track, messages: Wire[]): void {
+  for (const { channel, data } of messages) if (channel === '/numbers') track.got.push(data)
+}
+
+function read (track: Track): void {
+  for (const frame of track.socket?.frames.splice(0) ?? []) take(track, frame)
+}
+
+function isOpen ({ socket }: Track): boolean {
+  return socket !== undefined && socket.ws.readyState === socket.ws.OPEN
+}
+
+/** Everything that the server has sent has come, or the socket is closed. What is being processed is given up if need be. */
+async function caughtUp ({ clock }: Harness, track: Track): Promise<void> {
+  const { socket } = track
+  if (socket === undefined) return
+  let done = false
+  const finish = (): void => { done = true }
+  socket.closed.then(finish, finish)
+  if (isOpen(track)) socket.caughtUp().then(finish, finish)
+  for (let turns = 1; !done; turns++) {
+    await turn()
+    if (turns % 200 === 0) clock.tick(500)
+  }
+  read(track)
+}
+
+/** The client uses its socket no more; `close`: it breaks it off, else it has the server find out. */
+async function leaveSocket (harness: Harness, track: Track, close = true): Promise<void> {
+  const { socket } = track
+  if (socket === undefined) return
+  await caughtUp(harness, track)
+  if (close) {
+    socket.ws.terminate()
+    await socket.closed
+  }
+  // What it was sent after that, it reads although it has left.
+  const rest = (): void => { for (const frame of socket.frames.splice(0)) take(track, frame) }
+  socket.ws.on('message', rest)
+  rest()
+  track.socket = undefined
+}
+
 // Takes what waits for each session: then everything that was sent must have come.
-async function collect (tracks: Track[]): Promise<void> {
+async function collect (harness: Harness, tracks: Track[]): Promise<void> {
+  // Nothing is being processed any more.
+  harness.clock.tick(450)
   for (let i = 0; i < 4; i++) await turn()
-  for (const { client, session, sent, got } of tracks) {
-    if (session.removed) continue
-    const waiting = session.queueLength
-    for (const { channel, data } of await client.raw({ channel: '/meta/connect', connectionType: 'long-polling', clientId: session.id, advice: { timeout: 0 } })) {
-      if (channel === '/numbers') got.push(data)
+  for (const track of tracks) {
+    await caughtUp(harness, track)
+    const { client, session, sent, got } = track
+    if (session.removed) {
+      await toldOf(track)
+      continue
     }
-    if (waiting > 0 && session.queueLength > 0) throw new Error('the queue was not sent')
+    if (isOpen(track) && session.outlet !== undefined && !session.metaConnectDeliveryOnly) {
+      if (session.queueLength > 0) throw new Error('the queue was not sent over an open socket')
+    } else {
+      await leaveSocket(harness, track)
+      take(track, await client.raw({ channel: '/meta/connect', connectionType: 'long-polling', clientId: session.id, advice: { timeout: 0 } }))
+      if (session.queueLength > 0) throw new Error('the queue was not sent')
+    }
     const lost = sent.filter(n => !got.includes(n))
     if (lost.length > 0) throw new Error(`lost: ${lost.join()}`)
   }
 }
 
-function sessionsOf (cometd: CometDServer, tracks: Track[]): number {
-  return tracks.filter(({ session }) => cometd.getServerSession(session.id) !== undefined).length
+// Its socket is closed, or says so as soon as it is used: the session was gone before the socket could take it up.
+async function toldOf ({ socket, session }: Track): Promise<void> {
+  if (socket === undefined) return
+  socket.raw([{ id: 'probe', channel: '/meta/connect', clientId: session.id, connectionType: 'websocket' }])
+  const refused = socket.until(() => socket.messages.some(({ id, error }) => id === 'probe' && error === '402::session_unknown'))
+  await Promise.race([refused, socket.closed])
 }
