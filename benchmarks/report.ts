@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os'
-import { OURS, RIVAL, SERVERS, type Bar, type Finding, type Scenario, type ServerName } from './scenario.js'
+import { OURS, RIVALS, SERVERS, type Bar, type Finding, type Scenario, type ServerName } from './scenario.js'
 
 export interface Run extends Finding {
   server: ServerName
   round: number
 }
+
+/** What ours is compared with. */
+const PEERS: readonly ServerName[] = ['cometd-nodejs-server', 'faye', 'socket.io']
 
 /** A scenario and all of its runs. */
 export interface Result {
@@ -13,11 +16,12 @@ export interface Result {
 }
 
 /** The raw figures of one scenario, and what the table makes of them. */
-export function toJson ({ scenario: { name, unit, bar, holdTimeoutMs }, runs }: Result): object {
+export function toJson ({ scenario: { name, unit, bar, transport, holdTimeoutMs }, runs }: Result): object {
   return {
     scenario: name,
     unit,
     bar,
+    transport,
     holdTimeoutMs,
     node: process.version,
     cores: availableParallelism(),
@@ -26,22 +30,23 @@ export function toJson ({ scenario: { name, unit, bar, holdTimeoutMs }, runs }: 
   }
 }
 
-/** One Markdown table of medians. */
+/** One Markdown table of medians, with the servers that took part. */
 export function toTable (results: Result[]): string {
-  const header = ['scenario', 'unit', ...SERVERS, 'to cometd-nodejs-server', 'to faye', 'bar', 'met']
+  const servers = SERVERS.filter(server => results.some(({ runs }) => runs.some(run => run.server === server)))
+  const peers = PEERS.filter(peer => servers.includes(peer))
+  const header = ['scenario', 'unit', ...servers, ...peers.map(peer => `to ${peer}`), 'bar', 'met']
   const rows = results.map(({ scenario, runs }) => {
     const ours = median(runs, OURS)
-    const rival = median(runs, RIVAL)
+    const rival = RIVALS[scenario.transport]
     // Where the bar is a fixed one, the peers are there for information: some of them do nothing at all.
     const comparable = scenario.bar === undefined || !('atMost' in scenario.bar)
     return [
       scenario.name,
       scenario.unit,
-      ...SERVERS.map(server => inDigits(median(runs, server))),
-      inDigits(comparable ? ratio(ours, rival) : undefined),
-      inDigits(comparable ? ratio(ours, median(runs, 'faye')) : undefined),
-      inWords(scenario.bar),
-      runs.some(({ server, faults }) => server === OURS && faults.length > 0) ? 'no: faults' : verdict(scenario.bar, ours, rival)
+      ...servers.map(server => inDigits(median(runs, server))),
+      ...peers.map(peer => inDigits(comparable ? ratio(ours, median(runs, peer)) : undefined)),
+      inWords(scenario.bar, rival),
+      runs.some(({ server, faults }) => server === OURS && faults.length > 0) ? 'no: faults' : verdict(scenario.bar, ours, median(runs, rival))
     ]
   })
   return [header, header.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')
@@ -63,9 +68,9 @@ function inDigits (value: number | undefined): string {
   return value.toFixed(value < 2 ? 2 : value < 100 ? 1 : 0)
 }
 
-function inWords (bar: Bar | undefined): string {
+function inWords (bar: Bar | undefined, rival: ServerName): string {
   if (bar === undefined) return '–'
-  return 'atMost' in bar ? `≤ ${bar.atMost}` : `≤ ${bar.ratioToRival} ×`
+  return 'atMost' in bar ? `≤ ${bar.atMost}` : `≤ ${bar.ratioToRival} × ${rival}`
 }
 
 function verdict (bar: Bar | undefined, ours: number | undefined, rival: number | undefined): string {

@@ -1,12 +1,22 @@
+import type { Transport } from './driver/message.js'
 import type { ServerProcess } from './driver/server-process.js'
 
 /** The server programs in `benchmarks/peers/`, in the order of the table's columns. */
-export const SERVERS = ['fastify-cometd', 'cometd-nodejs-server', 'faye', 'bare'] as const
+export const SERVERS = ['fastify-cometd', 'cometd-nodejs-server', 'faye', 'socket.io', 'bare'] as const
 export type ServerName = typeof SERVERS[number]
 
 export const OURS: ServerName = 'fastify-cometd'
+
+export const SPEAKERS: Record<Transport, readonly ServerName[]> = {
+  'long-polling': ['fastify-cometd', 'cometd-nodejs-server', 'faye', 'bare'],
+  websocket: ['fastify-cometd', 'faye', 'socket.io', 'bare']
+}
+
 /** The peer that the bars are set against. */
-export const RIVAL: ServerName = 'cometd-nodejs-server'
+export const RIVALS: Record<Transport, ServerName> = {
+  'long-polling': 'cometd-nodejs-server',
+  websocket: 'socket.io'
+}
 
 export interface Settings {
   /** How long the load is measured, where load is what is measured (s). */
@@ -30,6 +40,7 @@ export interface Scenario {
   name: string
   unit: string
   bar?: Bar
+  transport: Transport
   servers: readonly ServerName[]
   /** How long the servers hold a connect (ms): long, where nothing may be renewed while it is measured. */
   holdTimeoutMs: number

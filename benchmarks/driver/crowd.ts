@@ -1,83 +1,76 @@
-import { HttpClient, type HttpReply, type Message } from './http-client.js'
-import { Session, succeeded } from './session.js'
+import type { Message } from './message.js'
 
-/** How many sessions join at the same time. */
+/** How many members join at the same time. */
 const JOINING = 100
 
-/** Many sessions of one server, each of which always holds a connect: when one is answered, the next is sent at once. */
-export class Crowd {
-  /** What went wrong with a session of the crowd, in words. */
+export type OnEvents = (events: Message[]) => void
+
+/** One client of a server, whatever the two speak. */
+export interface Member {
+  subscribe (channel: string): Promise<void>
+  /** Publishes all of `data` at once, one message each. Resolves when the server has acknowledged all of them. */
+  publish (channel: string, data: readonly unknown[]): Promise<void>
+  /** Gets events from now on, for as long as the connection lasts; rejects when it ends. */
+  stay (onEvents: OnEvents): Promise<never>
+}
+
+/** What the members of a crowd come in by. */
+export interface Entrance<M extends Member> {
+  enter (): Promise<M>
+  /** Drops all connections. */
+  leave (): void
+}
+
+/** Many clients of one server. */
+export class Crowd<M extends Member = Member> {
+  /** What went wrong with a member of the crowd, in words. */
   readonly faults: string[] = []
-  readonly #client: HttpClient
+  readonly #entrance: Entrance<M>
   #left = false
 
-  constructor (port: number) {
-    this.#client = new HttpClient(port)
+  constructor (entrance: Entrance<M>) {
+    this.#entrance = entrance
   }
 
-  /** One session that holds a connect but gets nothing: a publisher. */
-  async joinOne (): Promise<Session> {
-    const session = await this.#enter()
-    this.#hold(session, () => {})
-    return session
+  /** One member that stays but gets nothing: a publisher. */
+  async joinOne (): Promise<M> {
+    const member = await this.#entrance.enter()
+    this.#stay(member, () => {})
+    return member
   }
 
-  /** Adds `count` sessions with one subscription each. Resolves when all of them have sent the connect to be held. */
+  /** Adds `count` members with one subscription each. Resolves when all of them stay. */
   async join (count: number, channel: string, onEvents: (subscriber: number, events: Message[]) => void = () => {}): Promise<void> {
-    await this.#enterMany(count, channel, (session, subscriber) => {
-      this.#hold(session, events => onEvents(subscriber, events))
+    await this.enter(count, channel, (member, subscriber) => {
+      this.#stay(member, events => onEvents(subscriber, events))
     })
   }
 
-  /** Like `join`, but every session holds one connect only. Resolves with the promises of their answers. */
-  async joinOnce (count: number, channel: string): Promise<Array<Promise<HttpReply>>> {
-    const answers: Array<Promise<HttpReply>> = []
-    await this.#enterMany(count, channel, session => { answers.push(session.connect()) })
-    return answers
-  }
-
-  /** Drops all connections; what is held then is no fault. */
-  leave (): void {
-    this.#left = true
-    this.#client.destroy()
-  }
-
-  async #enter (): Promise<Session> {
-    const session = await Session.handshake(this.#client)
-    await session.firstConnect()
-    return session
-  }
-
-  async #enterMany (count: number, channel: string, onEntered: (session: Session, subscriber: number) => void): Promise<void> {
+  /** Like `join`, but leaves it to `onEntered` what a member does next. */
+  async enter (count: number, channel: string, onEntered: (member: M, subscriber: number) => void): Promise<void> {
     let next = 0
     const lane = async () => {
       while (next < count) {
         const subscriber = next++
-        const session = await this.#enter()
-        await session.subscribe(channel)
-        onEntered(session, subscriber)
+        const member = await this.#entrance.enter()
+        await member.subscribe(channel)
+        onEntered(member, subscriber)
       }
     }
     await Promise.all(Array.from({ length: Math.min(JOINING, count) }, lane))
   }
 
-  /** The next connect goes out before the events are looked at, so that a publisher who waits for them finds it held. */
-  async #hold (session: Session, onEvents: (events: Message[]) => void): Promise<void> {
+  /** Drops all connections; what ends then is no fault. */
+  leave (): void {
+    this.#left = true
+    this.#entrance.leave()
+  }
+
+  async #stay (member: M, onEvents: OnEvents): Promise<void> {
     try {
-      let answer = session.connect()
-      while (!this.#left) {
-        const reply = await answer
-        succeeded(reply, '/meta/connect')
-        answer = session.connect()
-        onEvents(reply.messages.filter(isEvent))
-      }
-      await answer
+      await member.stay(onEvents)
     } catch (error) {
       if (!this.#left) this.faults.push(`a session stopped: ${(error as Error).message}`)
     }
   }
-}
-
-function isEvent ({ data }: Message): boolean {
-  return data !== undefined
 }

@@ -3,15 +3,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { HOST, PATH } from '../peers/control.js'
-
-/** Any Bayeux message, as far as the driver looks at it. */
-export interface Message {
-  channel: string
-  clientId?: string
-  successful?: boolean
-  error?: string
-  data?: unknown
-}
+import type { Message } from './message.js'
 
 export interface HttpReply {
   status: number

@@ -9,10 +9,12 @@ const NODE_FLAGS = ['--expose-gc', '--no-memory-reducer']
 
 /** A server in a process of its own, and the questions that it answers about itself. */
 export class ServerProcess {
+  readonly name: string
   readonly port: number
   readonly #child: ChildProcess
 
-  private constructor (child: ChildProcess, port: number) {
+  private constructor (name: string, child: ChildProcess, port: number) {
+    this.name = name
     this.#child = child
     this.port = port
   }
@@ -22,7 +24,7 @@ export class ServerProcess {
     const program = fileURLToPath(new URL(`../peers/${name}.js`, import.meta.url))
     const child = fork(program, [JSON.stringify(options)], { execArgv: NODE_FLAGS })
     const { port } = await nextMessage<Peer>(child)
-    return new ServerProcess(child, port)
+    return new ServerProcess(name, child, port)
   }
 
   ask<Q extends Question> (question: Q): Promise<Answers[Q]> {

@@ -1,7 +1,9 @@
-import type { HttpClient, HttpReply, Message } from './http-client.js'
+import type { Member, OnEvents } from './crowd.js'
+import type { HttpClient, HttpReply } from './http-client.js'
+import { checkSuccessful, clientIdOf, isEvent, type Message, request } from './message.js'
 
-/** One Bayeux session: its id, the cookie that it is bound to, and what it may send. */
-export class Session {
+/** One Bayeux session over long-polling: its id, the cookie that it is bound to, and what it may send. */
+export class Session implements Member {
   readonly clientId: string
   readonly cookie: string | undefined
   readonly #client: HttpClient
@@ -11,26 +13,16 @@ export class Session {
     this.#client = client
     this.clientId = clientId
     this.cookie = cookie
-    this.#connectBody = JSON.stringify([this.#connectMessage()])
+    this.#connectBody = JSON.stringify([{ id: '2', ...request.connect(clientId, 'long-polling') }])
   }
 
   /** Sends no cookie, so that the session gets one of its own: a server holds one connect for each cookie. */
-  static async handshake (client: HttpClient): Promise<Session> {
-    const message = { id: '1', channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['long-polling'] }
+  static async enter (client: HttpClient): Promise<Session> {
+    const message = { id: '1', ...request.handshake('long-polling') }
     const reply = await client.post(JSON.stringify([message]), undefined)
-    const { clientId } = succeeded(reply, message.channel)
-    if (clientId === undefined) throw new Error('a handshake reply without a clientId')
-    return new Session(client, clientId, reply.cookie)
-  }
-
-  #connectMessage (): object {
-    return { id: '2', channel: '/meta/connect', clientId: this.clientId, connectionType: 'long-polling' }
-  }
-
-  /** Some servers hold the first connect and some don't; asked not to wait, all answer it at once. */
-  async firstConnect (): Promise<void> {
-    const message = { ...this.#connectMessage(), advice: { timeout: 0 } }
-    succeeded(await this.#client.post(JSON.stringify([message]), this.cookie), '/meta/connect')
+    const session = new Session(client, clientIdOf(succeeded(reply, message.channel)), reply.cookie)
+    await session.#ask({ id: '2', ...request.firstConnect(session.clientId, 'long-polling') })
+    return session
   }
 
   /** One held connect. Resolves when the server answers it. */
@@ -39,19 +31,36 @@ export class Session {
   }
 
   async subscribe (channel: string): Promise<void> {
-    const message = { id: '3', channel: '/meta/subscribe', clientId: this.clientId, subscription: channel }
-    succeeded(await this.#client.post(JSON.stringify([message]), this.cookie), message.channel)
+    await this.#ask({ id: '3', ...request.subscribe(this.clientId, channel) })
   }
 
   /** The body that publishes all of `data`, one message each, in one request. */
   publishBody (channel: string, data: readonly unknown[]): string {
-    return JSON.stringify(data.map(data => ({ id: '4', channel, clientId: this.clientId, data })))
+    return JSON.stringify(request.publish(this.clientId, channel, data).map(message => ({ id: '4', ...message })))
   }
 
   async publish (channel: string, data: readonly unknown[]): Promise<void> {
     const reply = await this.#client.post(this.publishBody(channel, data), this.cookie)
     for (const message of reply.messages) checkSuccessful(message)
     if (reply.messages.length !== data.length) throw new Error(`HTTP ${reply.status}, ${reply.messages.length} replies to ${data.length} messages`)
+  }
+
+  /**
+   * Always holds a connect. The next one goes out before the events are looked at, so that a publisher who waits for them
+   * finds it held.
+   */
+  async stay (onEvents: OnEvents): Promise<never> {
+    let answer = this.connect()
+    while (true) {
+      const reply = await answer
+      succeeded(reply, '/meta/connect')
+      answer = this.connect()
+      onEvents(reply.messages.filter(isEvent))
+    }
+  }
+
+  async #ask (message: Message): Promise<void> {
+    succeeded(await this.#client.post(JSON.stringify([message]), this.cookie), message.channel)
   }
 }
 
@@ -61,8 +70,4 @@ export function succeeded ({ status, messages }: HttpReply, channel: string): Me
   if (reply === undefined) throw new Error(`HTTP ${status} without a reply of ${channel}`)
   checkSuccessful(reply)
   return reply
-}
-
-function checkSuccessful ({ channel, successful, error }: Message): void {
-  if (successful !== true) throw new Error(`${channel} failed: ${error}`)
 }

@@ -3,6 +3,7 @@
 
 import Fastify, { type FastifyReply } from 'fastify'
 import type { AddressInfo } from 'node:net'
+import { addWebSocket } from './bare-websocket.js'
 import { HOST, PATH, serve } from './control.js'
 
 interface Message {
@@ -66,9 +67,11 @@ function handle (messages: Message[], reply: FastifyReply): void {
   subscribers.forEach(release)
 }
 
-await serve(async () => {
+await serve(async ({ transport }) => {
   const app = Fastify()
-  app.post<{ Body: Message[] }>(PATH, (request, reply) => { handle(request.body, reply) })
+  // Not both: @fastify/websocket would add to the cost of a request.
+  if (transport === 'websocket') await addWebSocket(app)
+  else app.post<{ Body: Message[] }>(PATH, (request, reply) => { handle(request.body, reply) })
   await app.listen({ port: 0, host: HOST })
   return { port: (app.server.address() as AddressInfo).port }
 })

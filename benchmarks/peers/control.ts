@@ -1,7 +1,11 @@
 // How the runner talks with a server program: forked, one question at a time, over the channel that fork() opens.
 
+import type { Transport } from '../driver/message.js'
+
 /** What a server program is started with: one JSON argument. */
 export interface PeerOptions {
+  /** How the driver will come. Only servers that would otherwise pay for what they are not asked need to know. */
+  transport: Transport
   /** How long a `/meta/connect` is held when nothing happens (ms). */
   holdTimeoutMs: number
 }

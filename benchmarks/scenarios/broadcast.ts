@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Crowd } from '../driver/crowd.js'
-import type { Message } from '../driver/http-client.js'
+import type { Member } from '../driver/crowd.js'
+import { crowdOf } from '../driver/entrances.js'
+import type { Message, Transport } from '../driver/message.js'
 import type { ServerProcess } from '../driver/server-process.js'
-import type { Session } from '../driver/session.js'
-import { DEFAULT_HOLD_MS, type Finding, payload, type Scenario, SERVERS, type Settings, WARM_UP_MS } from '../scenario.js'
+import { DEFAULT_HOLD_MS, type Finding, payload, type Scenario, type Settings, SPEAKERS, WARM_UP_MS } from '../scenario.js'
 
 const SUBSCRIBERS = 100
 const CHANNEL = '/benchmark/broadcast'
@@ -53,15 +53,15 @@ class Audience {
   }
 }
 
-/** Publishes `batch` messages in one request, waits until all have them, and again. */
+/** Publishes `batch` messages at once, waits until all have them, and again. */
 class Publisher {
   #sequence = 0
-  readonly #session: Session
+  readonly #member: Member
   readonly #audience: Audience
   readonly #batch: number
 
-  constructor (session: Session, audience: Audience, batch: number) {
-    this.#session = session
+  constructor (member: Member, audience: Audience, batch: number) {
+    this.#member = member
     this.#audience = audience
     this.#batch = batch
   }
@@ -71,13 +71,13 @@ class Publisher {
     while (performance.now() < end && this.#audience.lost === 0) {
       const data = Array.from({ length: this.#batch }, () => payload(++this.#sequence))
       const received = this.#audience.until(this.#sequence)
-      await Promise.all([this.#session.publish(CHANNEL, data), received])
+      await Promise.all([this.#member.publish(CHANNEL, data), received])
     }
   }
 }
 
-async function measure (server: ServerProcess, { seconds }: Settings, batch: number): Promise<Finding> {
-  const crowd = new Crowd(server.port)
+async function measure (server: ServerProcess, { seconds }: Settings, transport: Transport, batch: number): Promise<Finding> {
+  const crowd = crowdOf(server, transport)
   const audience = new Audience()
   await crowd.join(SUBSCRIBERS, CHANNEL, (subscriber, events) => audience.receive(subscriber, events))
   const publisher = new Publisher(await crowd.joinOne(), audience, batch)
@@ -103,19 +103,23 @@ async function measure (server: ServerProcess, { seconds }: Settings, batch: num
   }
 }
 
-function broadcast (name: string, batch: number): Pick<Scenario, 'name' | 'unit' | 'servers' | 'holdTimeoutMs' | 'connections' | 'measure'> {
+function broadcast (transport: Transport, batch: number): Omit<Scenario, 'name' | 'bar'> {
   return {
-    name,
     unit: 'µs CPU per delivery',
-    servers: SERVERS,
+    transport,
+    servers: SPEAKERS[transport],
     holdTimeoutMs: DEFAULT_HOLD_MS,
     connections: SUBSCRIBERS + 2,
-    measure: (server, settings) => measure(server, settings, batch)
+    measure: (server, settings) => measure(server, settings, transport, batch)
   }
 }
 
 /** One message, 100 subscribers: what most applications do. */
-export const fanOut: Scenario = { ...broadcast('fan-out', 1), bar: { ratioToRival: 0.75 } }
+export const fanOut: Scenario = { name: 'fan-out', ...broadcast('long-polling', 1), bar: { ratioToRival: 0.75 } }
 
 /** Ten messages a request, so that the cost of a message outweighs that of a request. */
-export const flood: Scenario = broadcast('flood', 10)
+export const flood: Scenario = { name: 'flood', ...broadcast('long-polling', 10) }
+
+export const wsFanOut: Scenario = { name: 'ws-fan-out', ...broadcast('websocket', 1), bar: { ratioToRival: 0.8 } }
+
+export const wsFlood: Scenario = { name: 'ws-flood', ...broadcast('websocket', 10), bar: { ratioToRival: 0.25 } }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Crowd } from '../driver/crowd.js'
+import { longPollingCrowd } from '../driver/entrances.js'
 import type { ServerProcess } from '../driver/server-process.js'
-import { ENDLESS_HOLD_MS, type Finding, type Scenario, SERVERS } from '../scenario.js'
+import { ENDLESS_HOLD_MS, type Finding, type Scenario, SPEAKERS } from '../scenario.js'
 
 const SESSIONS = 10_000
 const CHANNEL = '/benchmark/idle'
@@ -10,7 +10,7 @@ const WINDOW_MS = 20_000
 
 /** What the server does for 10,000 held sessions while nothing happens: timers and sweeps. */
 async function measure (server: ServerProcess): Promise<Finding> {
-  const crowd = new Crowd(server.port)
+  const crowd = longPollingCrowd(server)
   await crowd.join(SESSIONS, CHANNEL)
   await sleep(SETTLE_MS)
   const start = performance.now()
@@ -28,7 +28,8 @@ export const idle: Scenario = {
   name: 'idle',
   unit: '% of a core, 10,000 held',
   bar: { atMost: 1 },
-  servers: SERVERS,
+  transport: 'long-polling',
+  servers: SPEAKERS['long-polling'],
   holdTimeoutMs: ENDLESS_HOLD_MS,
   connections: SESSIONS,
   measure

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Crowd } from '../driver/crowd.js'
+import { crowdOf } from '../driver/entrances.js'
+import type { Transport } from '../driver/message.js'
 import type { ServerProcess } from '../driver/server-process.js'
-import { ENDLESS_HOLD_MS, type Finding, type Scenario, SERVERS } from '../scenario.js'
+import { ENDLESS_HOLD_MS, type Finding, type Scenario, SPEAKERS } from '../scenario.js'
 
 const SESSIONS = 4_000
 /** Enough to load and run every line of code before the first look. */
@@ -17,8 +18,8 @@ async function settledRssBytes (server: ServerProcess): Promise<number> {
 }
 
 /** What 4,000 sessions, each with a subscription and a held connect, add to the server's resident memory. */
-async function measure (server: ServerProcess): Promise<Finding> {
-  const crowd = new Crowd(server.port)
+async function measure (server: ServerProcess, transport: Transport): Promise<Finding> {
+  const crowd = crowdOf(server, transport)
   await crowd.join(WARM_UP_SESSIONS, CHANNEL)
   const rssBeforeBytes = await settledRssBytes(server)
   await crowd.join(SESSIONS, CHANNEL)
@@ -31,12 +32,17 @@ async function measure (server: ServerProcess): Promise<Finding> {
   }
 }
 
-export const memory: Scenario = {
-  name: 'memory',
-  unit: 'KB of RSS per held session',
-  bar: { ratioToRival: 0.75 },
-  servers: SERVERS,
-  holdTimeoutMs: ENDLESS_HOLD_MS,
-  connections: SESSIONS + WARM_UP_SESSIONS,
-  measure
+function memoryOver (transport: Transport): Omit<Scenario, 'name' | 'bar'> {
+  return {
+    unit: 'KB of RSS per held session',
+    transport,
+    servers: SPEAKERS[transport],
+    holdTimeoutMs: ENDLESS_HOLD_MS,
+    connections: SESSIONS + WARM_UP_SESSIONS,
+    measure: server => measure(server, transport)
+  }
 }
+
+export const memory: Scenario = { name: 'memory', ...memoryOver('long-polling'), bar: { ratioToRival: 0.75 } }
+
+export const wsMemory: Scenario = { name: 'ws-memory', ...memoryOver('websocket'), bar: { ratioToRival: 0.85 } }

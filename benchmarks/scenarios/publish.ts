@@ -1,9 +1,9 @@
 import autocannon from 'autocannon'
-import { Crowd } from '../driver/crowd.js'
+import { longPollingCrowd } from '../driver/entrances.js'
 import type { ServerProcess } from '../driver/server-process.js'
 import type { Session } from '../driver/session.js'
 import { HOST, PATH } from '../peers/control.js'
-import { DEFAULT_HOLD_MS, type Finding, payload, type Scenario, SERVERS, type Settings, WARM_UP_MS } from '../scenario.js'
+import { DEFAULT_HOLD_MS, type Finding, payload, type Scenario, type Settings, SPEAKERS, WARM_UP_MS } from '../scenario.js'
 
 const PUBLISHERS = 50
 const CHANNEL = '/benchmark/publish'
@@ -17,7 +17,7 @@ function speakFor (client: autocannon.Client, session: Session | undefined): voi
 
 /** Fifty sessions, each over a connection of its own, publish on a channel that nobody subscribes to. */
 async function measure (server: ServerProcess, { seconds }: Settings): Promise<Finding> {
-  const crowd = new Crowd(server.port)
+  const crowd = longPollingCrowd(server)
   const sessions = await Promise.all(Array.from({ length: PUBLISHERS }, () => crowd.joinOne()))
   const options: autocannon.Options = {
     url: `http://${HOST}:${server.port}${PATH}`,
@@ -52,7 +52,8 @@ export const publish: Scenario = {
   name: 'publish',
   unit: 'µs CPU per publish',
   bar: { ratioToRival: 0.75 },
-  servers: SERVERS,
+  transport: 'long-polling',
+  servers: SPEAKERS['long-polling'],
   holdTimeoutMs: DEFAULT_HOLD_MS,
   connections: 2 * PUBLISHERS,
   measure
