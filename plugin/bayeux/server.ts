@@ -40,6 +40,8 @@ export interface Transport {
 
 /** Something that has messages to send. */
 export interface Flushable {
+  /** The server's own: whether it is to be flushed later in this turn. */
+  flushing: boolean
   flush (): void
 }
 
@@ -73,7 +75,7 @@ export class CometDServer {
   readonly #farewells = new Map<string, ServerSession>()
   readonly #transports: Transport[] = []
   readonly #outgoing = new Lane()
-  #toFlush = new Set<Flushable>()
+  #toFlush: Flushable[] = []
   #broadcasts = 0
   #closing: Promise<void> | undefined
 
@@ -350,8 +352,9 @@ export class CometDServer {
 
   /** Has what is queued sent later in this turn, so that what is published together leaves together. @internal */
   flushLater (flushable: Flushable): void {
-    if (this.#toFlush.size === 0) this.defer(() => this.#flush())
-    this.#toFlush.add(flushable)
+    if (flushable.flushing) return
+    flushable.flushing = true
+    if (this.#toFlush.push(flushable) === 1) this.defer(() => this.#flush())
   }
 
   /** Runs `code` later in this turn of the event loop, or at the beginning of the next. @internal */
@@ -385,8 +388,11 @@ export class CometDServer {
 
   #flush (): void {
     const flushables = this.#toFlush
-    this.#toFlush = new Set()
-    for (const flushable of flushables) flushable.flush()
+    this.#toFlush = []
+    for (const flushable of flushables) {
+      flushable.flushing = false
+      flushable.flush()
+    }
   }
 
   async #bounded (work: Promise<unknown>): Promise<void> {

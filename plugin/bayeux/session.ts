@@ -7,7 +7,7 @@ import { type Callback, tellCaller } from './guests.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
 import { lateReply } from './refusals.js'
-import type { CometDServer } from './server.js'
+import type { CometDServer, Flushable } from './server.js'
 
 /** Why a session came to its end. */
 export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'close'
@@ -51,9 +51,7 @@ export interface Hold {
 }
 
 /** A connection over which a session's messages leave as soon as they are there, without a connect that waits for them. */
-export interface Outlet {
-  /** Sends what is queued. */
-  flush (): void
+export interface Outlet extends Flushable {
   /** The session is served elsewhere from now on. */
   leave (): void
   /** The session has ended, and its held connect was let go. `farewell` tells the client, if the server ended it. */
@@ -86,6 +84,8 @@ export class ServerSession {
   due = 0
   /** @internal */
   awaited = false
+  /** @internal */
+  flushing = false
   /** Number of the last broadcast this session was given, so that it gets one copy. @internal */
   lastBroadcast = 0
   /** @internal */

@@ -35,6 +35,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   tick = -1
   due = 0
   awaited = false
+  flushing = false
 
   readonly #transport: WebSocketTransport
   readonly #ws: WebSocket

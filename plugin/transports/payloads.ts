@@ -36,8 +36,7 @@ export class Payloads {
   of (frames: readonly Frame[]): Payload {
     const first = frames[0] as Frame
     const known = this.#byFirst.get(first)
-    const same = known?.find(entry => areSame(entry.frames, frames))
-    if (same !== undefined) return same.payload
+    if (known !== undefined) for (const entry of known) if (areSame(entry.frames, frames)) return entry.payload
     const payload = new Payload(frames.map(({ json }) => json))
     if (known === undefined) this.#remember(first, { frames, payload })
     else known.push({ frames, payload })
@@ -50,6 +49,9 @@ export class Payloads {
   }
 }
 
+// In a loop of its own: this is done for every session.
 function areSame (some: readonly Frame[], others: readonly Frame[]): boolean {
-  return some.length === others.length && some.every((frame, i) => frame === others[i])
+  if (some.length !== others.length) return false
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false
+  return true
 }
