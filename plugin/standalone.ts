@@ -42,8 +42,10 @@ export function createCometDServer (options: StandaloneOptions = {}): Standalone
   const whenReady = afterBoot(app)
   return Object.assign(server, {
     handle: whenReady((request: IncomingMessage, response: ServerResponse) => app.routing(request, response)),
-    // @fastify/websocket listens to the application's own server, which does not listen to a port.
-    upgrade: whenReady((request: IncomingMessage, socket: Duplex, head: Buffer) => app.server.emit('upgrade', request, socket, head))
+    upgrade: whenReady((request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      // @fastify/websocket, if it is there, listens to the application's own server, which does not listen to a port.
+      if (!app.server.emit('upgrade', request, socket, head)) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+    })
   })
 }
 

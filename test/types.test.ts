@@ -12,6 +12,15 @@ t.test('what users write is typed', async t => {
   await t.rejects(async () => await Fastify().register(cometd, { timeout: 'soon' }), { code: 'COMETD_ERR_OPTION_INVALID' })
   await app.register(cometd, { timeout: 20_000, logLevel: 'warn' })
   same<typeof app.cometd, CometDServer>(true)
+  await Fastify().register(cometd, {
+    transports: ['long-polling', 'callback-polling'],
+    allowedOrigins: async (origin, request) => {
+      same<typeof origin, string | undefined>(true)
+      return request.ip === '127.0.0.1'
+    }
+  })
+  // @ts-expect-error a transport that there is not
+  await t.rejects(async () => await Fastify().register(cometd, { transports: ['iframe'] }), { code: 'COMETD_ERR_OPTION_INVALID' })
   same<typeof app.cometd.context.request, FastifyRequest | undefined>(true)
 
   const service = app.cometd.createServerChannel('/service/chat')
@@ -40,5 +49,6 @@ t.test('what users write is typed', async t => {
 
   const standalone = createCometDServer({ timeout: 1_000 })
   t.type(standalone.handle, 'function')
+  t.type(standalone.upgrade, 'function')
   await standalone.close()
 })

@@ -5,7 +5,7 @@ import { once as nodeOnce } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import cometd, { type CometDPluginOptions, createCometDServer } from '../../plugin/index.js'
+import cometd, { type CometDPluginOptions, createCometDServer, type StandaloneCometDServer } from '../../plugin/index.js'
 import { memoryLog, once, start, turn } from '../helpers/harness.js'
 import { listen } from '../helpers/http.js'
 import { SocketClient } from '../helpers/socket.js'
@@ -211,11 +211,8 @@ t.test('an idleTimeout that would cut held connects is warned of', async t => {
 
 t.test('the standalone server takes upgrade requests of any HTTP server', async t => {
   const server = createCometDServer()
-  const http = createServer(server.handle).on('upgrade', server.upgrade)
-  http.listen(0, '127.0.0.1')
-  await nodeOnce(http, 'listening')
-  t.teardown(() => http.close())
-  const client = new SocketClient({ cometd: server } as never, `http://127.0.0.1:${(http.address() as AddressInfo).port}/any/path`)
+  const socket = await standalone(t, server)
+  const client = socket()
   await nodeOnce(client.ws, 'open')
   await client.handshake()
   await client.connect()
@@ -225,6 +222,22 @@ t.test('the standalone server takes upgrade requests of any HTTP server', async 
   t.match(await answer, { advice: { reconnect: 'retry' } })
   t.match(await removed, [{}, false, 'close'])
   t.equal((await client.closed).code, 1001)
-  const late = new SocketClient({ cometd: server } as never, `http://127.0.0.1:${(http.address() as AddressInfo).port}/`)
-  t.equal((await late.closed).code, 1001)
+  t.equal((await socket().closed).code, 1001, 'one that comes late')
 })
+
+t.test('the standalone server refuses upgrade requests if WebSocket is not offered', async t => {
+  const socket = await standalone(t, createCometDServer({ transports: ['long-polling'] }))
+  const { ws } = socket()
+  ws.on('unexpected-response', (request, response) => { response.resume() })
+  const [, response] = await nodeOnce(ws, 'unexpected-response')
+  t.equal(response.statusCode, 400)
+})
+
+async function standalone (t: Test, server: StandaloneCometDServer): Promise<() => SocketClient> {
+  const http = createServer(server.handle).on('upgrade', server.upgrade)
+  http.listen(0, '127.0.0.1')
+  await nodeOnce(http, 'listening')
+  t.teardown(() => http.close())
+  const { port } = http.address() as AddressInfo
+  return () => new SocketClient({ cometd: server } as never, `http://127.0.0.1:${port}/any/path`)
+}

@@ -9,7 +9,7 @@ async function get ({ app }: Harness, query: string, path = '/cometd', cookie = 
   const { statusCode, body, headers } = await app.inject({ url: `${path}?${query}`, headers: { cookie } })
   const messages: Wire[] = []
   // The answer is a script: it is run as a page would run it.
-  if (statusCode === 200) runInNewContext(body, { call: (array: Wire[]) => messages.push(...JSON.parse(JSON.stringify(array))), a: { 'b': { c_9: () => {} } } })
+  if (statusCode === 200) runInNewContext(body, { call: (array: Wire[]) => messages.push(...JSON.parse(JSON.stringify(array))), a: { b: { c_9: () => {} } } })
   return { status: statusCode, body, headers, messages }
 }
 

@@ -195,11 +195,11 @@ function isOpen ({ socket }: Track): boolean {
 async function caughtUp ({ clock }: Harness, track: Track): Promise<void> {
   const { socket } = track
   if (socket === undefined) return
-  let done = false
-  const finish = (): void => { done = true }
+  const state = { done: false }
+  const finish = (): void => { state.done = true }
   socket.closed.then(finish, finish)
   if (isOpen(track)) socket.caughtUp().then(finish, finish)
-  for (let turns = 1; !done; turns++) {
+  for (let turns = 1; !state.done; turns++) {
     await turn()
     if (turns % 200 === 0) clock.tick(500)
   }
