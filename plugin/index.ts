@@ -4,7 +4,6 @@ import type { CometDServer } from './bayeux/server.js'
 import { errors } from './errors.js'
 import { buildServer, mount } from './mount.js'
 import { checkOptions, type CometDPluginOptions } from './options.js'
-import { addUpgrades } from './upgrades.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -20,9 +19,8 @@ async function plugin (fastify: FastifyInstance, given: CometDPluginOptions): Pr
   const server = buildServer(options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
 
   fastify.decorate('cometd', server)
-  await addUpgrades(fastify, options)
   const { prefix, logSerializers } = given as { prefix?: string, logSerializers?: Record<string, never> }
-  await fastify.register(async scope => mount(scope, options, server), {
+  await mount(fastify, options, server, {
     ...(prefix !== undefined && { prefix }),
     ...(logSerializers !== undefined && { logSerializers })
   })

@@ -1,16 +1,16 @@
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRegisterOptions } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { TimeSource } from './bayeux/clock.js'
 import { CometDServer } from './bayeux/server.js'
 import { addContentTypes, jsonReader } from './content-types.js'
 import type { CheckedOptions } from './options.js'
-import { addRoutes } from './routes.js'
+import { addGetRoutes, addPostRoutes } from './routes.js'
 import { Browsers } from './transports/browser.js'
 import { CallbackPolling } from './transports/callback-polling.js'
 import { LongPolling } from './transports/long-polling.js'
 import { WebSocketTransport } from './transports/websocket.js'
-import { maxMessageSize } from './upgrades.js'
+import { addUpgrades, maxMessageSize } from './upgrades.js'
 
 const systemTime: TimeSource = {
   now: () => performance.now(),
@@ -32,8 +32,8 @@ export function buildServer (options: CheckedOptions, log: FastifyBaseLogger): C
   })
 }
 
-/** Makes the server reachable through `fastify`, which is a scope of its own. */
-export function mount (fastify: FastifyInstance, options: CheckedOptions, server: CometDServer): void {
+/** Makes the server reachable through `fastify`. `settings` are those of a scope: its prefix, its serializers. */
+export async function mount (fastify: FastifyInstance, options: CheckedOptions, server: CometDServer, settings: FastifyRegisterOptions<object> = {}): Promise<void> {
   const browsers = new Browsers(server.options, newId)
   const readJson = jsonReader(fastify)
   const build = {
@@ -43,10 +43,16 @@ export function mount (fastify: FastifyInstance, options: CheckedOptions, server
   }
   const transports = options.registration.transports.map(name => build[name]())
   for (const transport of transports) server.addTransport(transport)
-  addContentTypes(fastify, readJson)
-  addRoutes(fastify, options, transports)
-  fastify.addHook('onReady', async () => warnOfShortTimeouts(fastify, options))
-  fastify.addHook('preClose', async () => await server.close())
+
+  // Before the hooks of @fastify/websocket: POST requests do not pay for them.
+  await fastify.register(async scope => {
+    addContentTypes(scope, readJson)
+    addPostRoutes(scope, options, transports)
+    scope.addHook('onReady', async () => warnOfShortTimeouts(scope, options))
+    scope.addHook('preClose', async () => await server.close())
+  }, settings)
+  await addUpgrades(fastify, options)
+  await fastify.register(async scope => addGetRoutes(scope, options, transports), settings)
 }
 
 function warnOfShortTimeouts (fastify: FastifyInstance, { server }: CheckedOptions): void {

@@ -24,22 +24,27 @@ const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unk
 
 const unknownTransport: Handler = () => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() }
 
-/** The routes of the transports: POST for long-polling, GET for the others. */
-export function addRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: ReadonlyArray<Polling | WebSocketTransport>): void {
-  const { path } = options.registration
-  const below = path === '/' ? '/*' : `${path}/*`
-  const settings = settingsOf(fastify, options)
+type Transports = ReadonlyArray<Polling | WebSocketTransport>
 
+/** The routes of long-polling. */
+export function addPostRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: Transports): void {
   const longPolling = transports.find(transport => transport instanceof LongPolling)
-  const post: Handler = longPolling === undefined ? unknownTransport : (request, reply) => longPolling.handle(request, reply, request.body as RequestBody)
-  for (const url of [path, below]) fastify.post(url, { ...settings, schema: { ...HIDDEN, body: RequestBody }, validatorCompiler }, post)
+  const handler: Handler = longPolling === undefined ? unknownTransport : (request, reply) => longPolling.handle(request, reply, request.body as RequestBody)
+  const settings = { ...settingsOf(fastify, options), schema: { ...HIDDEN, body: RequestBody }, validatorCompiler }
+  const { path } = options.registration
+  for (const url of [path, below(path)]) fastify.post(url, settings, handler)
+}
 
+/** The routes of WebSocket and callback-polling. A plain GET is answered clearly. */
+export function addGetRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: Transports): void {
   const callbackPolling = transports.find(transport => transport instanceof CallbackPolling)
-  const get: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
   const webSocket = transports.find(transport => transport instanceof WebSocketTransport)
-  const getSettings = { ...settings, method: 'GET', schema: HIDDEN, exposeHeadRoute: false, handler: get } as const
+  const handler: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
+  const settings = settingsOf(fastify, options)
+  const route = { ...settings, method: 'GET', schema: HIDDEN, exposeHeadRoute: false, handler } as const
+  const { path } = options.registration
   fastify.route({
-    ...getSettings,
+    ...route,
     url: path,
     onRequest: [gate(options), ...[settings.onRequest ?? []].flat()],
     ...(webSocket !== undefined && {
@@ -51,7 +56,11 @@ export function addRoutes (fastify: FastifyInstance, options: CheckedOptions, tr
     })
   })
   // Without callback-polling it is the application's: it may serve files there.
-  if (callbackPolling !== undefined) fastify.route({ ...getSettings, url: below })
+  if (callbackPolling !== undefined) fastify.route({ ...route, url: below(path) })
+}
+
+function below (path: string): string {
+  return path === '/' ? '/*' : `${path}/*`
 }
 
 function settingsOf (fastify: FastifyInstance, { server, registration }: CheckedOptions): RouteShorthandOptions {

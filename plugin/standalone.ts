@@ -5,7 +5,6 @@ import type { CometDServer } from './bayeux/server.js'
 import { errors } from './errors.js'
 import { buildServer, mount } from './mount.js'
 import { checkOptions, type CometDPluginOptions } from './options.js'
-import { addUpgrades } from './upgrades.js'
 
 /** What `createCometDServer(options)` takes: the plugin's options, but for those of its routes. */
 export type StandaloneOptions = Omit<CometDPluginOptions, 'path' | 'routeOptions'>
@@ -34,9 +33,8 @@ export function createCometDServer (options: StandaloneOptions = {}): Standalone
   })
   const server = buildServer(checked, app.log)
   app.register(async scope => {
-    await addUpgrades(scope, checked)
     scope.addHook('preParsing', async (request, _reply, payload) => readAlready(request.raw) ?? payload)
-    mount(scope, checked, server)
+    await mount(scope, checked, server)
   })
   app.setNotFoundHandler(() => { throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN() })
   const whenReady = afterBoot(app)

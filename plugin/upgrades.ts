@@ -1,6 +1,9 @@
 import websocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase } from 'fastify'
 import { EventEmitter } from 'node:events'
+import type { IncomingMessage, Server } from 'node:http'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
 
@@ -21,7 +24,6 @@ export function maxMessageSize (fastify: FastifyInstance, { registration }: Chec
 export async function addUpgrades (fastify: FastifyInstance, options: CheckedOptions): Promise<void> {
   const { transports, perMessageDeflate } = options.registration
   if (!transports.includes('websocket')) return
-  fastify.addHook('onResponse', closeRefused)
   const maxPayload = maxMessageSize(fastify, options)
   if (fastify.hasDecorator('websocketServer')) {
     if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
@@ -31,17 +33,26 @@ export async function addUpgrades (fastify: FastifyInstance, options: CheckedOpt
   }
   const server: WebsocketPluginOptions['options'] = {
     maxPayload,
-    perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) },
-    // Of several scopes with a plugin of their own one takes the upgrade requests. All know such a request when they see it.
-    ...(listening.has(fastify.server) && { server: new EventEmitter() as never })
+    perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) }
   }
+  // Of several scopes with a plugin of their own one takes the upgrade requests. All know such a request when they see it.
+  if (listening.has(fastify.server)) server.server = new EventEmitter() as Server
+  else closeRefused(fastify, options)
   listening.add(fastify.server)
   await fastify.register(websocket, { options: server })
 }
 
-// @fastify/websocket does not see upgrade requests that hooks before its own answer: nobody would ever close their sockets.
-async function closeRefused ({ raw, ws }: FastifyRequest): Promise<void> {
-  if ((raw as { upgrade?: boolean }).upgrade === true && !ws) raw.socket.destroy()
+// Nobody reads from a socket whose upgrade was refused: its end would not be noticed. ws ends the timeout when it takes over.
+function closeRefused (fastify: FastifyInstance, { server }: CheckedOptions): void {
+  const waiting = new Set<Socket>()
+  fastify.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    // One of injectWS is a stream.
+    if (!(socket instanceof Socket)) return
+    waiting.add(socket)
+    socket.setTimeout(server.handshakeTimeout, () => socket.destroy())
+    socket.on('close', () => waiting.delete(socket))
+  })
+  fastify.addHook('preClose', async () => { for (const socket of waiting) if (socket.timeout !== 0) socket.destroy() })
 }
 
 /** Lets through the upgrade requests that may become a WebSocket. */

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import cometd, { type CometDPluginOptions, createCometDServer, type StandaloneCometDServer } from '../../plugin/index.js'
 import { memoryLog, once, start, turn } from '../helpers/harness.js'
-import { listen } from '../helpers/http.js'
+import { listen, post } from '../helpers/http.js'
 import { SocketClient } from '../helpers/socket.js'
 
 // The status with which an upgrade request is refused.
@@ -39,20 +39,32 @@ t.test("the application's onRequest hooks guard the upgrade", async t => {
 })
 
 t.test('upgrade requests that are refused leave no socket behind, whoever refuses them', async t => {
-  const app = bare(t)
-  app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'before') return await reply.code(401).send() })
-  await app.register(cometd)
-  app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'after') return await reply.code(401).send() })
-  await listen(app)
-  const closed = new Promise<void>(resolve => {
-    let count = 0
-    app.server.on('connection', socket => socket.on('close', () => { if (++count === 4) resolve() }))
-  })
-  t.equal(await refusal(app, { 'x-when': 'before' }), 401)
-  t.equal(await refusal(app, { 'x-when': 'after' }), 401)
-  t.equal(await refusal(app, { origin: 'https://evil.example' }), 403)
-  t.equal(await refusal(app, {}, '/elsewhere'), 404)
+  const refuseAll = async (handshakeTimeout: number): Promise<{ app: FastifyInstance, closed: Promise<void> }> => {
+    const app = bare(t)
+    app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'before') return await reply.code(401).send() })
+    await app.register(cometd, { handshakeTimeout })
+    app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'after') return await reply.code(401).send() })
+    await listen(app)
+    const closed = new Promise<void>(resolve => {
+      let count = 0
+      app.server.on('connection', socket => socket.on('close', () => { if (++count === 5) resolve() }))
+    })
+    t.equal(await refusal(app, { 'x-when': 'before' }), 401)
+    t.equal(await refusal(app, { 'x-when': 'after' }), 401)
+    t.equal(await refusal(app, { origin: 'https://evil.example' }), 403)
+    t.equal(await refusal(app, {}, '/elsewhere'), 404)
+    const upgrade = { connection: 'upgrade', upgrade: 'other' }
+    t.equal((await post(app.listeningOrigin + '/cometd', '[{"channel":"/a"}]', upgrade).response).status, 400, 'a POST')
+    return { app, closed }
+  }
+  const { closed } = await refuseAll(100)
   await closed
+
+  const { app, closed: alsoClosed } = await refuseAll(10_000)
+  const one = await SocketClient.join(app)
+  await app.close()
+  await alsoClosed
+  t.equal((await one.closed).code, 1001)
 })
 
 t.test('@fastify/websocket of the application is shared, its routes and ours work side by side', async t => {
