@@ -48,6 +48,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   // What is being processed, and the replies that are still with an extension.
   #busy = 0
   #session: ServerSession | undefined
+  // Whether the client has read its clientId: messages are pushed from the first one on that it sends with it.
+  #greeted = false
+  // Whether the client came with the id of a session that is bound to a cookie which this socket has not.
+  #misled = false
   #held: HeldConnect | undefined
   #replies: Reply[] = []
   #answersConnect = false
@@ -179,7 +183,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     const { server, browsers } = this.#transport
     const session = server.newSession(browsers.of(this.#key))
     return andThen(receive(server, session, message, this.#context), () => {
-      if (session.state === 'handshaken' && !this.#closed) this.#bind(session)
+      if (session.state === 'handshaken' && !this.#closed) this.#bind(session, false)
       return andThen(this.#answer(session, message, false), () => this.flush())
     })
   }
@@ -188,26 +192,42 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
     const bound = this.#session
     if (bound !== undefined) return clientId === undefined || clientId === bound.id ? bound : undefined
-    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.findSession(clientId, this.#key)
+    if (this.#options.requireHandshakePerConnection) return undefined
+    const { server } = this.#transport
+    const session = server.findSession(clientId, this.#key)
+    if (session === undefined && clientId !== undefined && server.getServerSession(clientId) !== undefined) this.#mislead()
+    return session
   }
 
-  #bind (session: ServerSession): void {
+  // faye opens its socket before it has the cookie, shakes hands by long-polling, and stays with the socket: it never gets
+  // any further unless it has to open another one.
+  #mislead (): void {
+    if (this.#misled) this.close(POLICY_VIOLATION, 'cookie missing')
+    this.#misled = true
+  }
+
+  #bind (session: ServerSession, greeted: boolean): void {
+    const { server } = this.#transport
     const former = this.#session
-    this.#session = session
-    this.#transport.server.clock.schedule(this, this.#options.idleTimeout)
-    if (former === undefined) return
-    // A second handshake on the same socket: the session before has no client any more.
     const held = this.#held
     this.#held = undefined
+    this.#session = session
+    this.#greeted = greeted
+    server.clock.schedule(this, this.#options.idleTimeout)
+    session.serveBy(this)
+    if (former === undefined) return
+    // A second handshake on the same socket: the client has given up the session that it had.
     former.lose(this, held, this.#writer.takeUnsent())
+    server.remove(former, 'disconnect', this.#context)
   }
 
-  // From its first message after the handshake on, the session's messages are pushed.
   #serve (session: ServerSession, connects: boolean): void {
     if (this.#closed) return
-    if (session !== this.#session) this.#bind(session)
+    if (session !== this.#session) this.#bind(session, true)
     if (connects) session.release('displaced')
-    session.serveBy(this)
+    if (this.#greeted) return
+    this.#greeted = true
+    this.#transport.server.flushLater(this)
   }
 
   #mayHold (session: ServerSession): boolean {
@@ -245,7 +265,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   #take (replies: Reply[], bytes: number): readonly Frame[] {
     const session = this.#session
-    if (session === undefined || session.outlet !== this || session.batching) return NO_FRAMES
+    if (session === undefined || !this.#greeted || session.batching) return NO_FRAMES
     return session.pushes || this.#answersConnect ? session.take(replies, this.#context, bytes) : NO_FRAMES
   }
 

@@ -8,35 +8,38 @@ const NO_FRAMES: readonly Frame[] = []
 /** Writes to one WebSocket, and knows what it has not yet handed to the operating system. */
 export class SocketWriter {
   readonly #ws: WebSocket
-  // Where frames can be written as they are: not if ws has to compress them, or if there is no socket of Node's.
+  // injectWS has none of Node's.
   readonly #socket: Socket | undefined
+  // Where frames can be written as they are: not if ws has to compress them.
+  readonly #direct: Socket | undefined
   readonly #onWritten: () => void
   // One entry for each write that is not confirmed.
   readonly #writes: Array<readonly Frame[]> = []
 
   constructor (ws: WebSocket, socket: Socket | undefined, onWritten: () => void) {
     this.#ws = ws
-    this.#socket = ws.extensions === '' ? socket : undefined
+    this.#socket = socket
+    this.#direct = ws.extensions === '' ? socket : undefined
     this.#onWritten = onWritten
   }
 
   /** Bytes that wait in this process. */
   get buffered (): number {
-    return this.#socket?.writableLength ?? this.#ws.bufferedAmount
+    return this.#direct?.writableLength ?? this.#ws.bufferedAmount
   }
 
   /** Writes a payload that is made of `frames`, among others. */
   write (payload: Payload, frames: readonly Frame[]): void {
     this.#writes.push(frames)
-    if (this.#socket === undefined) this.#ws.send(payload.text, this.#confirm)
-    else this.#socket.write(payload.wire, this.#confirm)
+    if (this.#direct === undefined) this.#ws.send(payload.text, this.#confirm)
+    else this.#direct.write(payload.wire, this.#confirm)
   }
 
   /** Has what `code` writes leave together. */
   together (code: () => void): void {
-    this.#socket?.cork()
+    this.#direct?.cork()
     code()
-    this.#socket?.uncork()
+    this.#direct?.uncork()
   }
 
   /** Takes, in order, the frames whose writes were not confirmed. */
@@ -47,8 +50,8 @@ export class SocketWriter {
   }
 
   readonly #confirm = (err?: Error | null): void => {
-    // After a failure nothing more will be confirmed: all that is left is unsent.
-    if (err) return
+    // After a failure nothing more is confirmed. Node reports none for a write that a destroyed socket was busy with.
+    if (err || this.#socket?.destroyed) return
     this.#writes.shift()
     this.#onWritten()
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once as nodeOnce } from 'node:events'
 import t from 'tap'
 import { once, start, turn, type Harness } from '../helpers/harness.js'
@@ -62,25 +63,43 @@ t.test('a stalled reader whose queue overflows is removed, and its socket closed
 })
 
 t.test('what a socket had not taken when it broke comes back, in order, and arrives over the next one', async t => {
-  const harness = await start(t, { highWaterMark: 300_000 })
-  const { app, cometd } = harness
-  await listen(app)
-  remember(app)
-  const one = await SocketClient.join(app)
-  await one.subscribe('/a')
-  one.ws.pause()
-  const sent = await fill(harness, one, '/a')
-  cometd.createServerChannel('/a').publish(null, `${sent}:last`)
-  const { session } = one
-  await drop(app, one)
-  t.ok(session.queueLength > 2, `${session.queueLength} messages wait`)
+  for (const perMessageDeflate of [false, true]) {
+    const harness = await start(t, { highWaterMark: 5_000_000, maxQueueBytes: 10_000_000, perMessageDeflate })
+    const { app, cometd } = harness
+    await listen(app)
+    remember(app)
+    const one = await SocketClient.join(app, { perMessageDeflate })
+    await one.subscribe('/a')
+    one.ws.pause()
+    // What cannot be compressed.
+    const noise = randomBytes(75_000).toString('base64')
+    const publish = (n: number): void => { cometd.createServerChannel('/a').publish(null, `${n}:${noise}`) }
+    let sent = 0
+    while (one.session.queueLength === 0) {
+      publish(sent++)
+      await turn()
+    }
+    publish(sent)
+    const { session } = one
+    const serverSide = serverSideOf(app, one)
+    const noticed = nodeOnce(serverSide, 'close')
+    serverSide.terminate()
+    await noticed
+    t.ok(session.queueLength > 2, `${session.queueLength} messages wait`)
+    // What had left before arrives.
+    one.ws.resume()
+    await one.closed
 
-  const again = await SocketClient.open(app)
-  again.clientId = one.clientId
-  await again.publish('/b', 1)
-  await again.until(() => numbers(again, '/a').at(-1) === sent)
-  const got = numbers(again, '/a')
-  t.strictSame(got, got.map((_, i) => sent - got.length + 1 + i), 'without a gap')
+    const again = await SocketClient.open(app, { perMessageDeflate })
+    again.clientId = one.clientId
+    await again.publish('/b', 1)
+    await again.until(() => numbers(again, '/a').at(-1) === sent)
+    const got = numbers(again, '/a')
+    t.strictSame(got, got.map((_, i) => sent - got.length + 1 + i), 'without a gap')
+    const before = numbers(one, '/a')
+    t.strictSame(before, before.map((_, i) => i))
+    t.ok((before.at(-1) as number) >= (got[0] as number) - 1, 'and without one between the sockets')
+  }
 })
 
 t.test('a session that moves away from a stalled socket takes with it what is stuck there', async t => {

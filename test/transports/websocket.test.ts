@@ -218,25 +218,35 @@ t.test('one session to a socket: the id of another one is refused and changes no
   await answer
 })
 
-t.test('a second handshake gives the socket another session; the first one expires', async t => {
-  const { app, clock } = await start(t, { maxInterval: 2_000 })
+t.test('a second handshake gives the socket another session, and ends the one it had', async t => {
+  const { app, cometd } = await start(t)
   const one = await SocketClient.join(app)
   await one.connect()
-  await one.hold()
+  const { answer } = await one.hold()
+  answer.then(() => t.fail('a connect of a session that was given up is answered'), t.threw)
   const { session: first } = one
-  const resumed = once(first, 'resumed')
+  const removed = once(first, 'removed')
   await one.handshake()
-  await resumed
+  t.strictSame((await removed).slice(1), [false, 'disconnect'])
   t.not(one.session, first)
   await one.subscribe('/a')
   await one.publish('/a', 1)
   t.strictSame(one.events('/a'), [1])
-  await one.connect()
-  await one.hold()
-  const removed = once(first, 'removed')
+  for (let i = 0; i < 20; i++) await one.handshake()
+  t.equal(cometd.getServerSession(one.clientId), one.session)
+  t.match(await one.publish('/a', 1), { successful: true })
+})
+
+t.test('a session that ends before its client has used it closes its socket', async t => {
+  const { app, clock } = await start(t, { maxInterval: 2_000 })
+  const one = await SocketClient.join(app)
+  one.session.deliver(null, '/a', 1)
   clock.tick(2_050)
-  t.strictSame((await removed).slice(1), [true, 'timeout'])
-  t.match(await one.publish('/b', 1), { successful: true })
+  t.strictSame(await one.closed, { code: 1000, reason: 'session ended' })
+  const two = await SocketClient.join(app)
+  two.session.disconnect()
+  await two.closed
+  t.strictSame(two.messages.slice(1), [{ channel: '/meta/disconnect', successful: true }])
 })
 
 t.test('a known clientId on a new socket resumes the session, and what was queued meanwhile arrives in order', async t => {
