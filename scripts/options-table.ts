@@ -11,7 +11,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
 
 function describeType (schema: TSchema): string {
   const choices = schema['anyOf'] as TSchema[] | undefined
-  if (choices !== undefined) return choices.map(choice => choice['const'] === undefined ? choice['type'] : `\`'${choice['const']}'\``).join(', ')
+  if (choices !== undefined) return choices.map(choice => choice['const'] === undefined ? choice['type'].toLowerCase() : `\`'${choice['const']}'\``).join(', ')
   // What JSON Schema cannot describe is an object of functions.
   const type: string = schema['type'] ?? 'object'
   const { minimum, maximum } = schema
@@ -21,6 +21,7 @@ function describeType (schema: TSchema): string {
 
 function describeDefault (value: unknown): string {
   if (value === undefined) return '–'
+  if (Array.isArray(value)) return `\`[${value.map(item => `'${item}'`).join(', ')}]\``
   return typeof value === 'string' ? `\`'${value}'\`` : `\`${value}\``
 }
 

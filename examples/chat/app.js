@@ -24,7 +24,8 @@ export async function buildChat (options) {
     reply.headers({ 'content-security-policy': CONTENT_SECURITY_POLICY, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
   })
 
-  // A browser opens six connections to one host. Four tabs may hold one each, the other two stay free for everything else.
+  // This is for where WebSocket does not get through. A browser opens six connections to one host: four tabs may hold one each,
+  // the other two stay free for everything else.
   await app.register(cometd, { maxSessionsPerBrowser: 4 })
   startChat(app.cometd)
 

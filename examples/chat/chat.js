@@ -23,7 +23,8 @@ export function startChat (cometd) {
   const people = new Map()
   // Room name → (session id → member).
   const rooms = new Map(PERMANENT_ROOMS.map(name => [name, new Map()]))
-  // Counts the changes. A browser has two connections on which answers may overtake each other, so each change has its number.
+  // Counts the changes. With long-polling a page has two connections on which answers may overtake each other, so each change
+  // has its number.
   let version = 0
 
   // A channel with a listener stays; a room's channel goes when the last person leaves.

@@ -50,8 +50,6 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #session: ServerSession | undefined
   // Whether the client has read its clientId: messages are pushed from the first one on that it sends with it.
   #greeted = false
-  // Whether the client came with the id of a session that is bound to a cookie which this socket has not.
-  #misled = false
   #held: HeldConnect | undefined
   #replies: Reply[] = []
   #answersConnect = false
@@ -192,18 +190,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
     const bound = this.#session
     if (bound !== undefined) return clientId === undefined || clientId === bound.id ? bound : undefined
-    if (this.#options.requireHandshakePerConnection) return undefined
-    const { server } = this.#transport
-    const session = server.findSession(clientId, this.#key)
-    if (session === undefined && clientId !== undefined && server.getServerSession(clientId) !== undefined) this.#mislead()
-    return session
-  }
-
-  // faye opens its socket before it has the cookie, shakes hands by long-polling, and stays with the socket: it never gets
-  // any further unless it has to open another one.
-  #mislead (): void {
-    if (this.#misled) this.close(POLICY_VIOLATION, 'cookie missing')
-    this.#misled = true
+    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.findSession(clientId, this.#key)
   }
 
   #bind (session: ServerSession, greeted: boolean): void {

@@ -1,24 +1,28 @@
+import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { findChromium, launch, Tab, Witness } from './chromium.js'
+import { Proxy } from '../clients/proxy.js'
+import { Tab, Witness, withChromium } from './chromium.js'
 import { build, Program } from './program.js'
 
 const ROOM = 'cafe-society'
 
-const chromium = findChromium()
-if (chromium !== undefined) t.test('people chat', { timeout: 110_000 }, async t => await peopleChat(t, chromium))
-else if (process.env['CI'] === 'true') t.fail('there is no Chromium to test with')
-else t.plan(0, 'there is no Chromium to test with: apt-get install chromium')
+t.setTimeout(170_000)
 
-t.setTimeout(120_000)
+withChromium(t, launch => {
+  t.before(build)
+  t.test('people chat over WebSocket', { timeout: 110_000 }, async t => await peopleChat(t, await launch(t)))
+  t.test('people chat where WebSocket is refused', { timeout: 60_000 }, async t => await peopleGoOn(t, await launch(t)))
+})
 
-async function peopleChat (t: Test, chromium: string): Promise<void> {
-  await build()
+async function startServer (t: Test): Promise<Program> {
   const server = new Program('examples/chat/server.js')
   t.teardown(async () => await server.stop('SIGKILL'))
   await server.start()
+  return server
+}
 
-  const browser = await launch(chromium)
-  t.teardown(async () => await browser.close())
+async function peopleChat (t: Test, browser: Browser): Promise<void> {
+  const server = await startServer(t)
   const witness = new Witness()
 
   const one = await browser.newContext()
@@ -37,7 +41,12 @@ async function peopleChat (t: Test, chromium: string): Promise<void> {
     }
   })
 
-  await t.test('a message from each arrives at the others', async () => await converse(everybody, 'Good morning'))
+  await t.test('a message from each arrives at the others', async t => {
+    await converse(everybody, 'Good morning')
+    for (const tab of everybody) t.equal(await tab.status(), 'Connected over WebSocket')
+    t.ok(witness.pushed.some(text => text.includes('Good morning, says Ada')), 'the server sent it over WebSocket')
+    t.strictSame([...witness.posts], [], 'and got all messages that way')
+  })
 
   await t.test('what is written is shown as text', async t => {
     const text = '<img src=x onerror="console.error(1)"> & <b>bold</b>'
@@ -92,17 +101,47 @@ async function peopleChat (t: Test, chromium: string): Promise<void> {
       await Promise.all(everybody.map(async tab => await tab.state('Reconnecting…')))
 
       await server.start()
-      await Promise.all(everybody.map(async tab => await tab.state('Connected')))
+      await Promise.all(everybody.map(async tab => await tab.state('over WebSocket')))
       for (const tab of everybody) {
         for (const { name } of everybody) await tab.sees(name)
         t.strictSame(await tab.people(), ['Ada', 'Grace', 'Linus'])
       }
       await converse(everybody, `Hello after ${signal}`)
-      t.strictSame(witness.take().filter(text => !text.startsWith('Failed to load resource: ')), [], 'only requests failed')
+      t.strictSame(witness.take().filter(text => !text.startsWith('WebSocket connection to ')), [], 'only WebSockets failed')
     })
   }
 
+  t.strictSame([...witness.posts].filter(path => path !== '/cometd/disconnect'), [], 'nothing was posted but the goodbye of a page that was closed')
   t.strictSame([...witness.origins].filter(origin => origin !== new URL(server.url).origin && origin !== 'null'), [], 'no request went elsewhere')
+}
+
+async function peopleGoOn (t: Test, browser: Browser): Promise<void> {
+  const server = await startServer(t)
+  const proxy = await Proxy.start(t, { refuseUpgrades: true })
+  proxy.leadTo(Number(new URL(server.url).port))
+  const url = new URL('/', proxy.url).href
+  const witness = new Witness()
+  const context = await browser.newContext()
+  const tabs = [await Tab.enter(context, url, 'Ada', witness), await Tab.enter(context, url, 'Grace', witness)]
+
+  await t.test('they talk over long-polling', async t => {
+    await converse(tabs, 'Good morning')
+    for (const tab of tabs) t.equal(await tab.status(), 'Connected over long-polling')
+    t.ok(proxy.upgrades >= tabs.length, 'after each of them tried WebSocket')
+  })
+
+  await t.test('and talk on after a restart', async t => {
+    const { upgrades } = proxy
+    await server.stop('SIGKILL')
+    await Promise.all(tabs.map(async tab => await tab.state('Reconnecting…')))
+    await server.start()
+    await Promise.all(tabs.map(async tab => await tab.state('over long-polling')))
+    await converse(tabs, 'Hello again')
+    t.equal(proxy.upgrades, upgrades, 'without trying WebSocket again')
+  })
+
+  const refused = /^(WebSocket connection to .* 403|Failed to load resource: )/
+  t.strictSame(witness.take().filter(text => !refused.test(text)), [], 'nothing else failed')
 }
 
 /** Everybody says something, and everybody reads it. */

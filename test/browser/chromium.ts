@@ -1,31 +1,50 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Test } from 'tap'
 
-/** Chromium as Debian installs it; undefined if it is not there. */
-export function findChromium (): string | undefined {
-  return ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(path => existsSync(path))
-}
+// As Debian installs it.
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(path => existsSync(path))
 
 const ARGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'
 ]
 
-export async function launch (executablePath: string): Promise<Browser> {
-  return await chromium.launch({ executablePath, args: ARGS })
+/** Tests that need a browser. Without one they are skipped, but not in continuous integration. */
+export function withChromium (t: Test, test: (launch: (t: Test) => Promise<Browser>) => void): void {
+  if (executablePath !== undefined) test(launch)
+  else if (process.env['CI'] === 'true') t.fail('there is no Chromium to test with')
+  else t.plan(0, 'there is no Chromium to test with: apt-get install chromium')
 }
 
-/** What the pages of a test complained about, and where they sent requests. */
+async function launch (t: Test): Promise<Browser> {
+  const browser = await chromium.launch({ ...(executablePath !== undefined && { executablePath }), args: ARGS })
+  t.teardown(async () => await browser.close())
+  return browser
+}
+
+/** What the pages of a test complained about, where they sent requests, and what servers sent them over WebSocket. */
 export class Witness {
   readonly complaints: string[] = []
   readonly origins = new Set<string>()
+  /** The paths of requests that sent messages. */
+  readonly posts = new Set<string>()
+  readonly pushed: string[] = []
 
   watch (page: Page): void {
     page.on('console', message => {
       if (message.type() === 'error' || message.type() === 'warning') this.complaints.push(message.text())
     })
     page.on('pageerror', error => this.complaints.push(String(error)))
-    page.on('request', request => this.origins.add(new URL(request.url()).origin))
+    page.on('request', request => {
+      const { origin, pathname } = new URL(request.url())
+      this.origins.add(origin)
+      if (request.method() === 'POST') this.posts.add(pathname)
+    })
+    page.on('websocket', socket => {
+      this.origins.add(new URL(socket.url()).origin.replace(/^ws/, 'http'))
+      socket.on('framereceived', ({ payload }) => this.pushed.push(String(payload)))
+    })
   }
 
   /** What was said since the last time. */
@@ -106,8 +125,12 @@ export class Tab {
   }
 
   /** Waits for what the page says about its connection. */
-  async state (text: 'Connected' | 'Reconnecting…'): Promise<void> {
+  async state (text: 'Connected' | 'over WebSocket' | 'over long-polling' | 'Reconnecting…'): Promise<void> {
     await this.page.getByRole('status').getByText(text, { exact: true }).waitFor()
+  }
+
+  async status (): Promise<string | null> {
+    return await this.page.getByRole('status').textContent()
   }
 
   #person (name: string) {

@@ -1,23 +1,36 @@
 import type { CometD, Message, SubscriptionHandle } from 'cometd'
-import type { Peer } from './conversation.js'
+import type { Peer, TransportName } from './peer.js'
+
+/** cometd 7 says it by a function. */
+type AnyTransport = { type?: string, getType?: () => string } | null
 
 /** The official client, of any version. */
-export function cometdPeer (client: CometD, url: string): Peer {
+export function cometdPeer (client: CometD, url: string, transports: TransportName[]): Peer {
   const subscriptions = new Set<(resubscribe: boolean) => void>()
   client.configure({ url, backoffIncrement: 50, logLevel: 'warn' })
-  client.unregisterTransport('websocket')
-  client.unregisterTransport('callback-polling')
+  for (const type of client.getTransportTypes()) {
+    if (!transports.includes(type as TransportName)) client.unregisterTransport(type)
+  }
+  const transport = (): string | undefined => {
+    const used = client.getTransport() as AnyTransport
+    return used?.type ?? used?.getType?.()
+  }
   let opened = false
   client.addListener('/meta/handshake', (reply: Message) => {
+    // After its next handshake the client would have forgotten that WebSocket is refused, and retry it for ever.
+    if (reply.successful === true && transport() !== 'websocket') client.unregisterTransport('websocket')
     // A new session knows nothing of the subscriptions of the old one.
     if (reply.successful === true && opened) client.batch(() => { for (const subscribe of subscriptions) subscribe(true) })
   })
   return {
     open: async () => await new Promise((resolve, reject) => client.handshake((reply: Message) => {
-      opened = true
-      if (reply.successful === true) resolve(reply.clientId as string)
-      else reject(new Error(reply.error))
+      if (reply.successful === true) {
+        opened = true
+        resolve(reply.clientId as string)
+      // What only the transport failed to do is tried again, with another one.
+      } else if (reply.error !== undefined) reject(new Error(reply.error))
     })),
+    transport,
     subscribe: async (channel, listener) => await new Promise((resolve, reject) => {
       let handle: SubscriptionHandle
       const subscribe = (): void => {

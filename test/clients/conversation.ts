@@ -1,42 +1,21 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
-import cometd, { type ServerSession } from '../../plugin/index.js'
+import cometd, { type CometDPluginOptions, type ServerSession } from '../../plugin/index.js'
 import { once } from '../helpers/harness.js'
-import { type Proxy, startProxy } from './proxy.js'
+import { Mailbox } from './mailbox.js'
+import type { Peer, TransportName } from './peer.js'
+import { Proxy } from './proxy.js'
 
-/** A client library that we did not write, as the conversation uses it. */
-export interface Peer {
-  /** Resolves with the clientId when the handshake succeeded. Later handshakes are the library's own business. */
-  open: () => Promise<string>
-  /** Resolves when the server confirmed; rejects when it refused. Holds over later handshakes. */
-  subscribe: (channel: string, listener: (data: unknown, channel: string) => void) => Promise<() => Promise<void>>
-  /** Resolves when the server accepted; rejects when it refused. */
-  publish: (channel: string, data: unknown) => Promise<void>
-  batch: (messages: () => void) => void
-  close: () => Promise<void>
+interface Circumstances {
+  refuseUpgrades?: boolean
+  /** What the client needs of the server. */
+  options?: CometDPluginOptions
 }
 
-/** What arrived, in order, and the wait for what will. */
-class Mailbox {
-  readonly mails: unknown[] = []
-  #waiting: (() => void) | undefined
-
-  readonly put = (data: unknown): void => {
-    this.mails.push(data)
-    this.#waiting?.()
-  }
-
-  /** Takes everything out once `count` mails are there. */
-  async take (count: number): Promise<unknown[]> {
-    while (this.mails.length < count) await new Promise<void>(resolve => { this.#waiting = resolve })
-    return this.mails.splice(0)
-  }
-}
-
-async function serve (proxy: Proxy): Promise<FastifyInstance> {
+async function serve (proxy: Proxy, options: CometDPluginOptions): Promise<FastifyInstance> {
   const app = Fastify()
-  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, maxSessionsPerBrowser: 10 })
+  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, maxSessionsPerBrowser: 10, ...options })
   app.cometd.policy = {
     canSubscribe: async (session, message, channel) => channel.name !== '/secret',
     canPublish: (session, message, channel, callback) => callback(null, channel.name !== '/readonly')
@@ -54,10 +33,10 @@ async function serve (proxy: Proxy): Promise<FastifyInstance> {
   return app
 }
 
-/** Everything that a client and the server do with each other, over a network that breaks. */
-export async function converse (t: Test, makePeer: (url: string) => Peer): Promise<void> {
-  const proxy = await startProxy(t)
-  let app = await serve(proxy)
+/** Everything that a client and the server do with each other, over a network that breaks, by the given transport. */
+export async function converse (t: Test, makePeer: (url: string) => Peer, transport: TransportName, { refuseUpgrades = false, options = {} }: Circumstances): Promise<void> {
+  const proxy = await Proxy.start(t, { refuseUpgrades })
+  let app = await serve(proxy, options)
   t.teardown(async () => await app.close())
   const [alice, bob] = [makePeer(proxy.url), makePeer(proxy.url)]
   t.teardown(async () => await Promise.all([alice.close(), bob.close()]))
@@ -120,9 +99,10 @@ export async function converse (t: Test, makePeer: (url: string) => Peer): Promi
   t.ok(scripts === '€ 漢字 🦊' && received === large, '14. text in many scripts, and a large message')
 
   const session = app.cometd.getServerSession(aliceId) as ServerSession
-  for (let i = 0; i < 2; i++) await new Promise<void>(resolve => session.addListener('resumed', (session, message, timeout) => { if (timeout) resolve() }))
+  const renewed = [await renewal(app, session), await renewal(app, session)]
   await bob.publish('/news', 'still here')
   t.strictSame(await news.take(1), ['still here'], '15. connects time out and are renewed')
+  t.strictSame([...renewed, alice.transport(), bob.transport()], Array(4).fill(transport), `over ${transport}`)
 
   await stop()
   await bob.publish('/news', 'unheard')
@@ -145,12 +125,17 @@ export async function converse (t: Test, makePeer: (url: string) => Peer): Promi
   t.strictSame(await news.take(1), ['after the gap'], '18. it comes back by a new handshake, subscribed as before')
 
   await app.close()
-  app = await serve(proxy)
+  app = await serve(proxy, options)
   for (const name of ['/news', '/rooms/*', '/rooms/**', '/private']) await untilSubscribed(app, name)
   app.cometd.createServerChannel('/news').publish(null, 'after the restart')
   t.strictSame(await news.take(1), ['after the restart'], '19. it survives a restart of the server')
 
   const [kicked] = app.cometd.getServerChannel('/news')?.subscribers as [ServerSession]
+  while (await renewal(app, kicked) !== transport);
+  t.equal(alice.transport(), transport, 'over the same transport in the end')
+  t.equal(proxy.upgrades > 0, refuseUpgrades || transport === 'websocket', 'after it tried WebSocket, if it may')
+
+  await once(kicked, 'suspended')
   const removed = once(app.cometd, 'sessionRemoved')
   const comers: string[] = []
   app.cometd.addListener('sessionAdded', ({ id }) => { comers.push(id) })
@@ -166,6 +151,17 @@ export async function converse (t: Test, makePeer: (url: string) => Peer): Promi
   t.strictSame([left.id, timeout], [againId, false], '21. disconnect')
   t.strictSame(news.mails, [], 'nothing came that was not expected')
   t.strictSame(comers.filter(id => id !== againId), [], 'and who was disconnected by the server stayed away')
+}
+
+/** The transport of the session's next connect that is held until its time is over. */
+async function renewal ({ cometd }: FastifyInstance, session: ServerSession): Promise<string> {
+  return await new Promise(resolve => session.addListener('resumed', function resumed (session, { connectionType }, timeout) {
+    if (!timeout) return
+    session.removeListener('resumed', resumed)
+    // What it says, and what it does.
+    const carrier = cometd.context.request?.ws === true ? 'websocket' : 'long-polling'
+    resolve(connectionType === carrier ? carrier : `${carrier} as ${connectionType}`)
+  }))
 }
 
 async function untilSubscribed (app: FastifyInstance, name: string): Promise<void> {

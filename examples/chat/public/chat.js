@@ -4,7 +4,6 @@ import * as view from './view.js'
 const { element } = view
 
 const cometd = new CometD()
-cometd.unregisterTransport('websocket')
 cometd.unregisterTransport('callback-polling')
 cometd.configure({ url: new URL('cometd', window.location.href).href, backoffIncrement: 500, maxBackoff: 3000, logLevel: 'warn' })
 
@@ -23,6 +22,8 @@ let connected = false
 
 cometd.addListener('/meta/handshake', reply => {
   if (reply.successful) {
+    // With its next handshake the client would forget that WebSocket is refused here, and then retry it for ever.
+    if (transport() !== 'websocket') cometd.unregisterTransport('websocket')
     // A new session, the first one or one after the server has forgotten the old one: it has no subscriptions yet.
     subscription = undefined
     roomsVersion = -1
@@ -52,8 +53,13 @@ cometd.addListener('/meta/disconnect', () => {
 
 function setConnected (now) {
   connected = now
-  view.showConnection(connected ? 'connected' : me ? 'reconnecting' : 'connecting')
+  if (connected) view.showConnection('connected', transport())
+  else view.showConnection(me ? 'reconnecting' : 'connecting')
   if (connected) join()
+}
+
+function transport () {
+  return cometd.getTransport().type
 }
 
 // The rooms
@@ -73,7 +79,7 @@ const roomEvents = {
   }
 }
 
-/** What comes late, because it was overtaken on the browser's other connection, changes nothing. */
+/** What comes late, because it was overtaken on the other connection of long-polling, changes nothing. */
 function learn (member, present, version) {
   if (version > (known.get(member.id)?.version ?? 0)) known.set(member.id, { member, present, version })
 }

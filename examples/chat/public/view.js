@@ -4,6 +4,7 @@ const GROUP_WITHIN = 5 * 60_000
 const MAX_SHOWN = 500
 
 const STATES = { connecting: 'Connecting…', connected: 'Connected', reconnecting: 'Reconnecting…' }
+const TRANSPORTS = { websocket: 'over WebSocket', 'long-polling': 'over long-polling' }
 
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
 
@@ -30,11 +31,10 @@ export function showChat () {
   element('text').focus()
 }
 
-export function showConnection (state) {
-  const connection = element('connection')
-  if (connection.dataset.state === state && connection.textContent === STATES[state]) return
-  element('chat').dataset.state = connection.dataset.state = state
-  connection.textContent = STATES[state]
+export function showConnection (state, transport) {
+  element('chat').dataset.state = element('connection').dataset.state = state
+  showText('state', STATES[state])
+  showText('transport', TRANSPORTS[transport] ?? '')
   enableSend()
 }
 
@@ -135,6 +135,11 @@ function setMenu (open) {
   document.querySelector('.room').inert = open
 }
 
+/** Leaves alone what is there already: a screen reader reads every change. */
+function showText (id, text) {
+  if (element(id).textContent !== text) element(id).textContent = text
+}
+
 function enableSend () {
   element('send').disabled = element('connection').dataset.state !== 'connected' || element('to').classList.contains('gone')
 }
@@ -150,18 +155,20 @@ function append (item) {
   if (messages.children.length > MAX_SHOWN) messages.firstElementChild.remove()
 }
 
-/** Draws a list, keeping the items that stay, and with them the keyboard's focus. */
+/** Draws a list. Items that stay are left where they are, so that the keyboard's focus and a click that has begun stay, too. */
 function showList (id, values, key, draw) {
   const list = element(id)
   const focused = document.activeElement
   const drawn = new Map([...list.children].map(item => [item.dataset.key, item]))
-  list.replaceChildren(...values.map(value => {
+  const items = values.map(value => {
     const item = drawn.get(key(value)) ?? clone(id)
     item.dataset.key = key(value)
     draw(item, value)
     return item
-  }))
-  if (list.contains(focused)) focused.focus()
+  })
+  for (const item of drawn.values()) if (!items.includes(item)) item.remove()
+  items.forEach((item, i) => { if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null) })
+  if (list.contains(focused) && focused !== document.activeElement) focused.focus()
 }
 
 function clone (name) {
