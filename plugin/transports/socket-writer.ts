@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws'
 import type { Frame } from '../bayeux/frame.js'
 import type { Payload } from './payloads.js'
 
+const NOTHING = Buffer.alloc(0)
 const NO_FRAMES: readonly Frame[] = []
 
 /** Writes to one WebSocket, and knows what it has not yet handed to the operating system. */
@@ -30,9 +31,16 @@ export class SocketWriter {
 
   /** Writes a payload that is made of `frames`, among others. */
   write (payload: Payload, frames: readonly Frame[]): void {
+    if (this.#direct === undefined) {
+      this.#writes.push(frames)
+      this.#ws.send(payload.text, this.#confirm)
+      return
+    }
+    this.#direct.write(payload.wire)
+    // Nearly always the operating system has taken everything by now. Only else is a callback worth its price.
+    if (this.#direct.writableLength === 0) return
     this.#writes.push(frames)
-    if (this.#direct === undefined) this.#ws.send(payload.text, this.#confirm)
-    else this.#direct.write(payload.wire, this.#confirm)
+    this.#direct.write(NOTHING, this.#confirm)
   }
 
   /** Has what `code` writes leave together. */
