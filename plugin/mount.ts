@@ -44,15 +44,14 @@ export async function mount (fastify: FastifyInstance, options: CheckedOptions, 
   const transports = options.registration.transports.map(name => build[name]())
   for (const transport of transports) server.addTransport(transport)
 
-  // Before the hooks of @fastify/websocket: POST requests do not pay for them.
+  await addUpgrades(fastify, options)
   await fastify.register(async scope => {
     addContentTypes(scope, readJson)
     addPostRoutes(scope, options, transports)
+    addGetRoutes(scope, options, transports)
     scope.addHook('onReady', async () => warnOfShortTimeouts(scope, options))
     scope.addHook('preClose', async () => await server.close())
   }, settings)
-  await addUpgrades(fastify, options)
-  await fastify.register(async scope => addGetRoutes(scope, options, transports), settings)
 }
 
 function warnOfShortTimeouts (fastify: FastifyInstance, { server }: CheckedOptions): void {

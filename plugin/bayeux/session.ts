@@ -384,7 +384,8 @@ export class ServerSession {
       if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame, context)) return false
     }
     this.push(frame)
-    this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message], context)
+    const listeners = this.#listeners.of('queueOffer')
+    if (listeners.length > 0) this.#server.guests.tell('queueOffer', listeners, [this, frame.message], context)
     this.#wake()
     return true
   }

@@ -81,13 +81,11 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   /** Sends what is queued and what was answered, as far as the socket takes it. */
   flush (): void {
-    if (this.#closed) return
+    if (this.#closed || this.#writer.gone) return
     if (this.#closing !== undefined && this.#busy === 0) return this.#finish(this.#closing)
     while (this.#isWritable) {
-      const replies = this.#replies
-      const frames = this.#take(replies, this.#answersConnect ? Infinity : this.#options.highWaterMark)
-      if (frames.length === 0 && replies.length === 0) return
-      this.#send(frames, replies)
+      if (this.#replies.length === 0 && !this.#hasEvents) return
+      this.#send(this.#take(this.#answersConnect ? Infinity : this.#options.highWaterMark))
     }
     this.#stalled = true
     this.#regulate()
@@ -250,18 +248,28 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     })
   }
 
-  #take (replies: Reply[], bytes: number): readonly Frame[] {
+  get #mayTake (): boolean {
     const session = this.#session
-    if (session === undefined || !this.#greeted || session.batching) return NO_FRAMES
-    return session.pushes || this.#answersConnect ? session.take(replies, this.#context, bytes) : NO_FRAMES
+    return session !== undefined && this.#greeted && !session.batching && (session.pushes || this.#answersConnect)
   }
 
-  #send (frames: readonly Frame[], replies: readonly Reply[]): void {
-    this.#replies = []
+  get #hasEvents (): boolean {
+    return this.#mayTake && (this.#session as ServerSession).queueLength > 0
+  }
+
+  #take (bytes: number): readonly Frame[] {
+    return this.#mayTake ? (this.#session as ServerSession).take(this.#replies, this.#context, bytes) : NO_FRAMES
+  }
+
+  #send (frames: readonly Frame[]): void {
+    const replies = this.#replies
     this.#answersConnect = false
+    // A listener of 'queueDrain' may have removed them all.
+    if (frames.length === 0 && replies.length === 0) return
     const limit = this.#options.messagesPerFrame
+    if (replies.length === 0 && (limit === 0 || frames.length <= limit)) return this.#writer.write(this.#transport.payloads.of(frames), frames)
+    this.#replies = []
     if (limit > 0) return this.#sendInSmallFrames(frames, replies, limit)
-    if (replies.length === 0) return this.#writer.write(this.#transport.payloads.of(frames), frames)
     this.#writer.write(new Payload([...frames.map(({ json }) => json), ...replies.map(reply => replyText(reply, this.#log))]), frames)
   }
 
@@ -274,10 +282,8 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   // The last that is sent: however full the socket is, it gets what is left.
   #finish ({ code, reason }: { code: number, reason: string }): void {
-    const replies = this.#replies
     this.#answersConnect = true
-    const frames = this.#take(replies, Infinity)
-    if (frames.length > 0 || replies.length > 0) this.#send(frames, replies)
+    this.#send(this.#take(Infinity))
     this.#closed = true
     this.#ws.resume()
     this.#ws.close(code, reason)

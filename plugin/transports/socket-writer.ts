@@ -29,6 +29,11 @@ export class SocketWriter {
     return this.#direct?.writableLength ?? this.#ws.bufferedAmount
   }
 
+  /** Whether nothing can be written any more. The event `close` may still be to come. */
+  get gone (): boolean {
+    return this.#ws.readyState !== this.#ws.OPEN || this.#socket?.destroyed === true
+  }
+
   /** Writes a payload that is made of `frames`, among others. */
   write (payload: Payload, frames: readonly Frame[]): void {
     if (this.#direct === undefined) {
@@ -38,7 +43,7 @@ export class SocketWriter {
     }
     this.#direct.write(payload.wire)
     // Nearly always the operating system has taken everything by now. Only else is a callback worth its price.
-    if (this.#direct.writableLength === 0) return
+    if (this.#direct.writableLength === 0 && !this.#direct.destroyed) return
     this.#writes.push(frames)
     this.#direct.write(NOTHING, this.#confirm)
   }

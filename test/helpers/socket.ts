@@ -129,15 +129,24 @@ export async function drop (app: FastifyInstance, client: SocketClient): Promise
   await noticed
 }
 
-const accepted = new WeakMap<FastifyInstance, Map<number, WebSocket>>()
+const accepted = new WeakMap<FastifyInstance, Map<number, { ws: WebSocket, tcp: Socket }>>()
 
 /** To be called before the first socket is opened: remembers the server's sides of the sockets. */
 export function remember (app: FastifyInstance): void {
-  const sockets = new Map<number, WebSocket>()
+  const sockets = new Map<number, { ws: WebSocket, tcp: Socket }>()
   accepted.set(app, sockets)
-  app.websocketServer.on('connection', (ws, request) => { sockets.set(request.socket.remotePort as number, ws) })
+  app.websocketServer.on('connection', (ws, request) => { sockets.set(request.socket.remotePort as number, { ws, tcp: request.socket }) })
 }
 
 export function serverSideOf (app: FastifyInstance, client: SocketClient): WebSocket {
-  return accepted.get(app)?.get(client.tcp.localPort as number) as WebSocket
+  return sidesOf(app, client)?.ws as WebSocket
+}
+
+/** The TCP socket beneath the server's side. */
+export function serverTcpOf (app: FastifyInstance, client: SocketClient): Socket {
+  return sidesOf(app, client)?.tcp as Socket
+}
+
+function sidesOf (app: FastifyInstance, client: SocketClient): { ws: WebSocket, tcp: Socket } | undefined {
+  return accepted.get(app)?.get(client.tcp.localPort as number)
 }

@@ -3,7 +3,7 @@ import { once as nodeOnce } from 'node:events'
 import t from 'tap'
 import { once, start, turn, type Harness } from '../helpers/harness.js'
 import { listen } from '../helpers/http.js'
-import { drop, remember, serverSideOf, SocketClient } from '../helpers/socket.js'
+import { drop, remember, serverSideOf, serverTcpOf, SocketClient } from '../helpers/socket.js'
 
 // More than the operating system takes for a reader that stands still.
 const LARGE = 'x'.repeat(100_000)
@@ -99,6 +99,34 @@ t.test('what a socket had not taken when it broke comes back, in order, and arri
     const before = numbers(one, '/a')
     t.strictSame(before, before.map((_, i) => i))
     t.ok((before.at(-1) as number) >= (got[0] as number) - 1, 'and without one between the sockets')
+  }
+})
+
+t.test('what is sent to a socket that has just broken, or has ended, waits for the next one', async t => {
+  const { app, cometd } = await start(t)
+  await listen(app)
+  remember(app)
+  for (const breakIt of [
+    (one: SocketClient) => { serverTcpOf(app, one).destroy() },
+    async (one: SocketClient) => {
+      const ended = nodeOnce(serverTcpOf(app, one), 'end')
+      one.tcp.end()
+      await ended
+    }
+  ]) {
+    const one = await SocketClient.join(app)
+    await one.subscribe('/a')
+    const { session } = one
+    const left = nodeOnce(serverSideOf(app, one), 'close')
+    await breakIt(one)
+    cometd.createServerChannel('/a').publish(null, 1)
+    await left
+    t.equal(session.queueLength, 1)
+    const again = await SocketClient.open(app)
+    again.clientId = one.clientId
+    await again.publish('/b', 1)
+    t.strictSame([one.events('/a'), again.events('/a')], [[], [1]])
+    session.disconnect()
   }
 })
 
