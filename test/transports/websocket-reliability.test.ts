@@ -237,6 +237,28 @@ t.test('a socket that closes while its message is processed leaves nothing behin
   }
 })
 
+t.test('what came in before the socket closed is still processed, but the session is not served by a socket that is gone', async t => {
+  const { app, cometd } = await start(t)
+  await listen(app)
+  remember(app)
+  const one = await SocketClient.join(app)
+  const { session } = one
+  let goOn = (): void => {}
+  const heard: unknown[] = []
+  const arrived = new Promise<void>(resolve => {
+    cometd.createServerChannel('/slow').addListener('message', async () => { resolve(); await new Promise<void>(resolve => { goOn = resolve }) })
+  })
+  const processed = new Promise<void>(resolve => {
+    cometd.createServerChannel('/a').addListener('message', (session, channel, { data }) => { heard.push(data); resolve() })
+  })
+  one.raw([{ channel: '/slow', clientId: one.clientId, data: 1 }, { channel: '/a', clientId: one.clientId, data: 2 }])
+  await arrived
+  await drop(app, one)
+  goOn()
+  await processed
+  t.strictSame([heard, session.outlet, session.removed], [[2], undefined, false])
+})
+
 t.test('close() answers held connects, then closes the sockets with 1001', async t => {
   const { app, cometd } = await start(t, { closeInterval: 1_000 })
   const one = await SocketClient.join(app)

@@ -105,15 +105,20 @@ t.test('equal frames are one for many sockets, and what differs stays apart', as
   const { app, cometd } = await start(t)
   await listen(app)
   const clients = await Promise.all(Array.from({ length: 4 }, async () => await SocketClient.join(app)))
-  for (const [i, client] of clients.entries()) await client.subscribe(i < 2 ? ['/a'] : ['/a', '/b'])
-  cometd.createServerChannel('/a').publish(null, '€ 1')
-  cometd.createServerChannel('/b').publish(null, 2)
-  cometd.createServerChannel('/a').publish(null, 'x'.repeat(70_000))
+  const loner = await SocketClient.join(app)
+  await loner.subscribe('/news')
+  const [news, ...rooms] = ['/news', '/rooms/0', '/rooms/1'].map(name => cometd.createServerChannel(name))
+  for (const [i, client] of clients.entries()) await client.subscribe(['/news', `/rooms/${i % 2}`])
+  news?.publish(null, '€ 1')
+  for (const [i, room] of rooms.entries()) room.publish(null, i)
+  news?.publish(null, 'x'.repeat(70_000))
   for (const [i, client] of clients.entries()) {
-    await client.until(() => client.events('/a').length === 2)
-    t.strictSame(client.events('/a').map(data => String(data).length), [3, 70_000])
-    t.strictSame(client.events('/b'), i < 2 ? [] : [2])
+    await client.until(() => client.events('/news').length === 2)
+    t.strictSame(client.frames.at(-1)?.map(({ data }) => String(data).length), [3, 1, 70_000])
+    t.strictSame(client.events(`/rooms/${i % 2}`), [i % 2])
   }
+  await loner.until(() => loner.events('/news').length === 2)
+  t.equal(loner.frames.at(-1)?.length, 2)
 })
 
 t.test('B57: a newer connect displaces the older one, which is not answered', async t => {
