@@ -6,6 +6,7 @@ import { type Frame, thaw } from './frame.js'
 import { type Callback, tellCaller } from './guests.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
+import { FrameQueue } from './queue.js'
 import { lateReply } from './refusals.js'
 import type { CometDServer, Flushable } from './server.js'
 
@@ -97,8 +98,7 @@ export class ServerSession {
   readonly #listeners = new Listeners<SessionEvents>(EVENTS)
   #extensions: Extensions<SessionExtension> | undefined
   #subscriptions: Set<ServerChannel> | undefined
-  #queue: Frame[] = []
-  #queuedBytes = 0
+  readonly #queue = new FrameQueue()
   #batches = 0
   #hold: Hold | undefined
   #outlet: Outlet | undefined
@@ -277,7 +277,7 @@ export class ServerSession {
 
   /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
   take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
-    const frames = this.#dequeue(bytes)
+    const frames = this.#queue.take(bytes)
     const listeners = this.#listeners.of('queueDrain')
     if (listeners.length === 0) return frames
     const known = new Map(frames.map(frame => [frame.message, frame]))
@@ -288,8 +288,7 @@ export class ServerSession {
 
   /** Puts back, in order, what could not be sent. @internal */
   restore (frames: readonly Frame[]): void {
-    this.#queue = [...frames, ...this.#queue]
-    for (const frame of frames) this.#queuedBytes += frame.bytes
+    this.#queue.putBack(frames)
     this.#wake()
   }
 
@@ -374,25 +373,20 @@ export class ServerSession {
   /** Queues the server's own message, past limits and extensions. @internal */
   push (frame: Frame): void {
     this.#queue.push(frame)
-    this.#queuedBytes += frame.bytes
   }
 
   #offer (frame: Frame, context: MessageContext | undefined): boolean {
     if (this.removed) return false
-    if (!this.#hasRoomFor(frame)) {
+    const { options } = this.#server
+    if (!this.#queue.hasRoomFor(frame, options)) {
       this.flush()
-      if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame, context)) return false
+      if (!this.#queue.hasRoomFor(frame, options) && !this.#makeRoomFor(frame, context)) return false
     }
     this.push(frame)
     const listeners = this.#listeners.of('queueOffer')
     if (listeners.length > 0) this.#server.guests.tell('queueOffer', listeners, [this, frame.message], context)
     this.#wake()
     return true
-  }
-
-  #hasRoomFor (frame: Frame): boolean {
-    const { maxQueue, maxQueueBytes } = this.#server.options
-    return this.#queue.length < maxQueue && this.#queuedBytes + frame.bytes <= maxQueueBytes
   }
 
   #makeRoomFor (frame: Frame, context: MessageContext | undefined): boolean {
@@ -402,28 +396,13 @@ export class ServerSession {
       case 'dropNewest':
         return false
       case 'dropOldest':
-        while (this.#queue.length > 0 && !this.#hasRoomFor(frame)) this.#queuedBytes -= (this.#queue.shift() as Frame).bytes
+        while (this.#queue.length > 0 && !this.#queue.hasRoomFor(frame, this.#server.options)) this.#queue.dropOldest()
         return true
       default:
-        this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queuedBytes }, 'session removed: its queue is full')
+        this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queue.bytes }, 'session removed: its queue is full')
         this.#server.remove(this, 'queueMaxed', context)
         return false
     }
-  }
-
-  #dequeue (bytes: number): Frame[] {
-    const frames = this.#queue
-    if (this.#queuedBytes <= bytes) {
-      this.#queue = []
-      this.#queuedBytes = 0
-      return frames
-    }
-    let count = 0
-    let taken = 0
-    while (taken < bytes) taken += (frames[count++] as Frame).bytes
-    this.#queue = frames.slice(count)
-    this.#queuedBytes -= taken
-    return frames.slice(0, count)
   }
 
   #wake (): void {
