@@ -5,6 +5,7 @@ import type { TimeSource } from './bayeux/clock.js'
 import { CometDServer } from './bayeux/server.js'
 import { addContentTypes, jsonReader } from './content-types.js'
 import type { CheckedOptions } from './options.js'
+import { AcknowledgedMessagesExtension } from './extensions/acknowledged-messages.js'
 import { addGetRoutes, addPostRoutes } from './routes.js'
 import { Browsers } from './transports/browser.js'
 import { CallbackPolling } from './transports/callback-polling.js'
@@ -21,15 +22,17 @@ const systemTime: TimeSource = {
 // 160 bits (B22).
 const newId = (): string => randomBytes(20).toString('hex')
 
-/** Builds the server. */
+/** Builds the server, with the extensions that the options name. */
 export function buildServer (options: CheckedOptions, log: FastifyBaseLogger): CometDServer {
-  return new CometDServer(options.server, {
+  const server = new CometDServer(options.server, {
     time: options.registration.clock ?? systemTime,
     log,
     newId,
     random: Math.random,
     defer: setImmediate
   })
+  if (options.registration.extensions.acknowledgement) server.addExtension(new AcknowledgedMessagesExtension())
+  return server
 }
 
 /** Makes the server reachable through `fastify`. `settings` are those of a scope: its prefix, its serializers. */

@@ -23,6 +23,8 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   allowedOrigins?: 'same-host' | '*' | string[] | ((origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>)
   /** Compression of WebSocket messages. Default: none. `true`: with bounded settings; an object: with these and options of ws. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
+  /** Extensions of CometD to be added. Default: none. */
+  extensions?: { acknowledgement?: boolean }
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */
   logLevel?: LogLevel
   /** Merged into the routes. */
@@ -35,7 +37,7 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
 export interface CheckedOptions {
   /** Live: setting one checks it. */
   server: ServerOptions
-  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate'>>
+  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate' | 'extensions'>>
 }
 
 // What Fastify itself adds to, or reads from, the options of a plugin.

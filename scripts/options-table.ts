@@ -22,6 +22,7 @@ function describeType (schema: TSchema): string {
 function describeDefault (value: unknown): string {
   if (value === undefined) return '–'
   if (Array.isArray(value)) return `\`[${value.map(item => `'${item}'`).join(', ')}]\``
+  if (typeof value === 'object') return '`{}`'
   return typeof value === 'string' ? `\`'${value}'\`` : `\`${value}\``
 }
 

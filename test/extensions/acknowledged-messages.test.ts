@@ -1,0 +1,124 @@
+import t from 'tap'
+import { AcknowledgedMessagesExtension } from '../../plugin/index.js'
+import { type Client, once, start, type Wire } from '../helpers/harness.js'
+import { SocketClient } from '../helpers/socket.js'
+
+const options = { extensions: { acknowledgement: true } }
+
+async function connect (client: Client | SocketClient, ack: number): Promise<Wire[]> {
+  const reply = await client.connect({ ext: { ack } })
+  return Array.isArray(reply) ? reply : client instanceof SocketClient ? client.frames.at(-1) as Wire[] : []
+}
+
+t.test('a handshake with ext.ack is answered with ext.ack, one without or with false is not', async t => {
+  const { cometd, client, open } = await start(t)
+  t.notOk('ext' in await client().handshake({ ext: { ack: true } }), 'without the extension')
+  const extension = new AcknowledgedMessagesExtension()
+  cometd.addExtension(extension)
+  for (const ext of [undefined, {}, { ack: false }, { ack: 'yes' }]) {
+    const one = client()
+    t.notOk('ext' in await one.handshake({ ext }))
+    t.notOk(one.session.metaConnectDeliveryOnly)
+  }
+  const one = await open({ ext: { ack: true } })
+  t.ok(one.session.metaConnectDeliveryOnly)
+  t.match(await client().handshake({ ext: { ack: true } }), { ext: { ack: true } })
+})
+
+t.test('each connect reply closes a batch; batches are numbered from 1', async t => {
+  const { cometd, client } = await start(t, options)
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  t.match(await connect(one, 0), [{ ext: { ack: 1 }, successful: true }])
+  await one.subscribe('/a')
+  cometd.createServerChannel('/a').publish(null, 1)
+  t.match(await connect(one, 1), [{ data: 1 }, { ext: { ack: 2 } }])
+  const held = await one.hold({ ext: { ack: 2 } })
+  cometd.createServerChannel('/a').publish(null, 2)
+  t.match(await held.answer, [{ data: 2 }, { ext: { ack: 3 } }])
+})
+
+t.test('what was not acknowledged is sent again at once, before what is new', async t => {
+  for (const socket of [false, true]) {
+    const { app, cometd, client } = await start(t, options)
+    const one = socket ? await SocketClient.open(app) : client()
+    await one.handshake({ ext: { ack: true } })
+    await connect(one, 0)
+    await one.subscribe('/a')
+    const news = cometd.createServerChannel('/a')
+    news.publish(null, 1)
+    news.publish(null, 2)
+    t.match((await connect(one, 1)).map(({ data, ext }) => data ?? ext.ack), [1, 2, 2])
+    t.match((await connect(one, 1)).map(({ data, ext }) => data ?? ext.ack), [1, 2, 3], 'the reply was lost')
+    news.publish(null, 3)
+    t.match((await connect(one, 2)).map(({ data, ext }) => data ?? ext.ack), [3, 4], 'it was not lost, but came late')
+    const { session } = one
+    const suspended = once(session, 'suspended')
+    const last = one.connect({ ext: { ack: 4 } })
+    await suspended
+    session.disconnect()
+    await last
+    t.ok(session.removed)
+  }
+})
+
+t.test('events ride only in connect replies, and what was queued before counts', async t => {
+  const { app } = await start(t, options)
+  const one = await SocketClient.open(app)
+  await one.handshake({ ext: { ack: true } })
+  one.session.deliver(null, '/early', 1)
+  await one.subscribe('/a')
+  await one.publish('/a', 2)
+  t.strictSame(one.messages.filter(({ data }) => data !== undefined), [])
+  t.match((await connect(one, 0)).map(({ data, ext }) => data ?? ext.ack), [1, 2, 1])
+})
+
+t.test('an answer that fails on its way is repaired, whether or not the client had got it', async t => {
+  for (const got of [true, false]) {
+    let fail = false
+    const { app, client, cometd } = await start(t, options)
+    app.addHook('onSend', async () => { if (fail) throw new Error('the network is down') })
+    const one = client()
+    await one.handshake({ ext: { ack: true } })
+    await one.connect({ ext: { ack: 0 } })
+    await one.subscribe('/a')
+    cometd.createServerChannel('/a').publish(null, 1)
+    fail = true
+    t.equal((await one.post([{ channel: '/meta/connect', clientId: one.clientId, connectionType: 'long-polling', ext: { ack: 1 } }])).statusCode, 500)
+    fail = false
+    cometd.createServerChannel('/a').publish(null, 2)
+    t.match((await connect(one, got ? 2 : 1)).map(({ data, ext }) => data ?? ext.ack), got ? [2, 3] : [1, 2, 3])
+  }
+})
+
+t.test('a client that never acknowledges keeps no more alive than a queue may', async t => {
+  for (const limit of [{ maxQueue: 3 }, { maxQueueBytes: 200 }]) {
+    const { cometd, client } = await start(t, { ...options, ...limit })
+    const one = client()
+    await one.handshake({ ext: { ack: true } })
+    await one.connect({ ext: { ack: 0 } })
+    const { session } = one
+    for (let i = 0; i < 8 && !session.removed; i++) {
+      session.deliver(null, '/a', 'x'.repeat(20))
+      await one.connect()
+    }
+    t.ok(session.removed)
+    t.equal(cometd.getServerSession(one.clientId), undefined)
+  }
+})
+
+t.test('nonsense in ext.ack acknowledges nothing', async t => {
+  const { client } = await start(t, options)
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await connect(one, 0)
+  one.session.deliver(null, '/a', 1)
+  await connect(one, 1)
+  for (const ack of ['2', null, {}, -1, NaN]) {
+    t.equal((await one.connect({ ext: { ack } }))[0]?.['data'], 1)
+  }
+})
+
+t.test('the option is checked', async t => {
+  await t.rejects(async () => await start(t, { extensions: { acknowledgment: true } as never }), { code: 'COMETD_ERR_OPTION_INVALID', message: /extensions/ })
+})
