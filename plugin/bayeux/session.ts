@@ -280,9 +280,10 @@ export class ServerSession {
     const frames = this.#queue.take(bytes)
     const listeners = this.#listeners.of('queueDrain')
     if (listeners.length === 0) return frames
-    const known = new Map(frames.map(frame => [frame.message, frame]))
     const messages = frames.map(frame => frame.message)
     this.#server.guests.tell('queueDrain', listeners, [this, messages, replies], context)
+    if (messages.length === frames.length && frames.every(({ message }, i) => message === messages[i])) return frames
+    const known = new Map(frames.map(frame => [frame.message, frame]))
     return messages.flatMap(message => known.get(message) ?? this.#server.tryFreeze(message) ?? [])
   }
 
