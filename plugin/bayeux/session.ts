@@ -189,7 +189,7 @@ export class ServerSession {
   }
 
   /**
-   * Ends the session. The client is told at once if a connect is held, else with its next connect.
+   * Ends the session. The client is told at once if a connect is held or it has a WebSocket, else with its next connect.
    * @returns whether it was there
    */
   disconnect (callback?: Callback<boolean>): boolean {

@@ -12,7 +12,7 @@ export class Payload {
 
   /** @param messages Bayeux messages as JSON */
   constructor (messages: readonly string[]) {
-    this.text = messages.length === 1 ? `[${messages[0] as string}]` : `[${messages.join()}]`
+    this.text = `[${messages.join()}]`
   }
 
   /** The WebSocket frame, as it is for every socket without extensions. */

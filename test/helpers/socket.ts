@@ -15,7 +15,8 @@ export class SocketClient {
   readonly closed: Promise<{ code: number, reason: string }>
   clientId = ''
   readonly #app: FastifyInstance
-  readonly #waiting: Array<{ found: () => unknown, resolve: (value: any) => void }> = []
+  // Each gives whether it has found what it waits for.
+  #waiting: Array<() => boolean> = []
   #id = 0
 
   constructor (app: FastifyInstance, url: string, options?: ClientOptions) {
@@ -23,7 +24,7 @@ export class SocketClient {
     this.ws = new WebSocket(url.replace('http', 'ws'), options)
     this.ws.on('message', data => {
       this.frames.push(JSON.parse((data as Buffer).toString()))
-      for (const entry of this.#waiting.splice(0)) this.#check(entry)
+      this.#waiting = this.#waiting.filter(hasFound => !hasFound())
     })
     this.ws.on('error', () => {})
     this.closed = new Promise(resolve => this.ws.on('close', (code, reason) => resolve({ code, reason: reason.toString() })))
@@ -74,7 +75,15 @@ export class SocketClient {
 
   /** Resolves with what `found` gives once that is truthy; it is asked with each frame that comes. */
   async until<T> (found: () => T | undefined | false): Promise<T> {
-    return await new Promise(resolve => this.#check({ found, resolve }))
+    return await new Promise(resolve => {
+      const hasFound = (): boolean => {
+        const value = found()
+        if (value === undefined || value === false) return false
+        resolve(value)
+        return true
+      }
+      if (!hasFound()) this.#waiting.push(hasFound)
+    })
   }
 
   async handshake (fields: Wire = {}): Promise<Wire> {
@@ -109,15 +118,9 @@ export class SocketClient {
     await nodeOnce(this.ws, 'pong')
   }
 
-  /** The TCP socket beneath. */
+  /** The TCP socket beneath, which ws keeps to itself. */
   get tcp (): Socket {
     return (this.ws as unknown as { _socket: Socket })._socket
-  }
-
-  #check (entry: { found: () => unknown, resolve: (value: any) => void }): void {
-    const value = entry.found()
-    if (value === undefined || value === false) this.#waiting.push(entry)
-    else entry.resolve(value)
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once as nodeOnce } from 'node:events'
 import t from 'tap'
-import { once, start, turn, type Harness } from '../helpers/harness.js'
+import { once, start, turn, type Harness, type Wire } from '../helpers/harness.js'
 import { listen } from '../helpers/http.js'
 import { drop, remember, serverSideOf, serverTcpOf, SocketClient } from '../helpers/socket.js'
 
@@ -152,11 +152,11 @@ t.test('a compressed or an injected socket is as reliable', async t => {
   const { app, cometd } = await start(t, { highWaterMark: 1_000, maxMessageSize: 10_000_000 })
   await app.ready()
   const ws = await app.injectWS('/cometd')
-  const messages: any[] = []
+  const messages: Wire[] = []
   ws.on('message', data => { messages.push(...JSON.parse(String(data))) })
   ws.send(JSON.stringify([{ channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['websocket'] }]))
   await nodeOnce(ws, 'message')
-  const [{ clientId }] = messages
+  const clientId = messages[0]?.['clientId']
   ws.send(JSON.stringify([{ channel: '/meta/subscribe', clientId, subscription: '/a' }]))
   await nodeOnce(ws, 'message')
   for (let i = 0; i < 20; i++) cometd.createServerChannel('/a').publish(null, `${i}:${LARGE.slice(0, 20_000)}`)
