@@ -6,7 +6,10 @@ import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
 import type { CometDServer } from './server.js'
 import type { ServerSession } from './session.js'
 
-/** What an extension says of an incoming message: `false` or `null` deletes it, anything else lets it go on. */
+/**
+ * What an extension says of an incoming message: `false` or `null` deletes it, anything else lets it go on. The client gets
+ * `404::message_deleted`, or what the extension has put into `message.reply` (`successful: false` and an `error`).
+ */
 export type Incoming = boolean | null | undefined | void
 /** What an extension says of an outgoing message: as for incoming ones; an object takes its place. */
 export type Outgoing = Incoming | OutgoingMessage | Reply
@@ -71,7 +74,7 @@ export class Extensions<Extension extends AnyExtension> {
       const verdict = guests.ask(`incoming ${this.#what}`, extension.incoming, extension, [...args, message], context)
       return andThen(verdict, result => {
         if (result === LATE) message.refuse(LATE.error)
-        else if (result === false || result === null) message.refuse('404::message_deleted')
+        else if (result === false || result === null) message.veto()
         else return true
         return false
       })

@@ -98,6 +98,11 @@ export class ServerMessage<Data = unknown> {
     this.#holdFor = milliseconds
   }
 
+  /** Makes the reply tell that the message goes no further, unless who stopped it has said why. @internal */
+  veto (): void {
+    if (this.#reply.successful !== false || this.#reply.error === undefined) this.refuse('404::message_deleted')
+  }
+
   /** Makes the reply an unsuccessful one. @internal */
   refuse (error: string): void {
     this.#reply.successful = false

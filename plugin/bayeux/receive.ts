@@ -41,7 +41,7 @@ function take (server: CometDServer, session: ServerSession | undefined, message
 
   return andThen(server.extendIncoming(session, message, context), goesOn => {
     if (!goesOn) return
-    if (session.removed) return unknownSession(server, message)
+    if (session.removed) return bidFarewell(server, session, message)
     if (message.channel === channel.name) return dispatch(server, session, message, channel, context)
     // An extension sent it elsewhere.
     const other = server.channels.locate(message.channel)

@@ -260,8 +260,9 @@ export class CometDServer {
     if (!channel.broadcast || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('published to', channel.name)
     if (this.closed) return false
     const message = new ServerMessage({ channel: channel.name, data: data ?? null })
-    const frame = freeze({ channel: channel.name, data: message.data })
-    // Listeners may change the data: then it is written once more.
+    // Bytes are left to the extension that encodes them. Anything else is written at once, so that the caller learns of what
+    // cannot be; listeners may change the data: then it is written once more.
+    const frame = data instanceof Uint8Array ? undefined : freeze({ channel: channel.name, data: message.data })
     const ready = channel.route(this.channels.generation).listeners.length === 0 ? frame : undefined
     return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined, ready))
   }
@@ -273,7 +274,7 @@ export class CometDServer {
       const verdict = this.guests.ask("listener of 'message'", listener, undefined, [session, heardOn, message], context)
       return andThen(verdict, result => {
         if (result instanceof Failure) message.refuse(result.error)
-        else if (result === false) message.refuse('404::message_deleted')
+        else if (result === false) message.veto()
         else return true
         return false
       })
@@ -301,12 +302,17 @@ export class CometDServer {
     const channel = this.channels.locate(name)
     if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
     if (channel.meta || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('delivered on', name)
-    const message: OutgoingMessage = { channel: name, data: data ?? null }
-    const frame = freeze(message)
+    return this.send(session, sender, { channel: name, data: data ?? null })
+  }
+
+  /** @internal */
+  send (session: ServerSession, sender: ServerSession | null, message: OutgoingMessage): Awaitable<boolean> {
+    const waits = this.#extensions.seeOutgoing || this.#outgoing.busy
+    const frame = waits && message.data instanceof Uint8Array ? undefined : freeze({ ...message })
     if (session.removed) return false
-    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return session.receive(frame, sender, undefined)
+    if (!waits) return session.receive(frame as Frame, sender, undefined)
     return this.#outgoing.run(() => {
-      const extended = this.#extensions.outgoing(this.guests, [this, sender, session], { ...message }, undefined)
+      const extended = this.#extensions.outgoing(this.guests, [this, sender, session], message, undefined)
       return andThen(extended, left => {
         const changed = left === null ? undefined : this.tryFreeze(left)
         return changed !== undefined && session.receive(changed, sender, undefined)

@@ -226,3 +226,28 @@ t.test('something that is no extension is refused where it is added', async t =>
   const one = await open()
   t.throws(() => one.session.addExtension(7 as never), { code: 'COMETD_ERR_HANDLER_INVALID' })
 })
+
+t.test('an extension that deletes a message can say why', async t => {
+  const { cometd, open } = await start(t)
+  cometd.addExtension({
+    incoming: (server, session, message) => {
+      if (message.channel !== '/odd') return true
+      Object.assign(message.reply, { successful: false, error: '400:odd:message_invalid' })
+      return false
+    }
+  })
+  const client = await open()
+  t.match(await client.publish('/odd', 1), { successful: false, error: '400:odd:message_invalid' })
+  t.match(await client.publish('/even', 2), { successful: true })
+})
+
+t.test('a client whose session an extension ends is told by the reply to its connect', async t => {
+  const { cometd, open } = await start(t)
+  const client = await open()
+  cometd.addExtension({
+    incoming: (server, session, message) => { if (message.channel === '/meta/connect') session.disconnect() }
+  })
+  const messages = await client.connect()
+  t.match(messages.at(-1), { channel: '/meta/connect', successful: true, advice: { reconnect: 'none' } })
+  t.match(messages[0], { channel: '/meta/disconnect', successful: true })
+})
