@@ -15,7 +15,23 @@ export interface ChannelName {
   readonly wild: boolean
   /** The patterns that match this name, the most specific first; none for a pattern. */
   readonly wildNames: readonly string[]
+  /** The patterns that match all that this pattern matches, itself not counted, the most specific first; none for a name. */
+  readonly widerNames: readonly string[]
+  /** The names of the parameters of a template such as `/rooms/{id}`, by the number of the segment; none for any other name. */
+  readonly parameters: ReadonlyMap<number, string>
 }
+
+/** The parameters that a template binds, by name: `{ id: string }` for `/rooms/{id}`. */
+export type TemplateParameters<Name extends string> = string extends Name
+  ? Readonly<Record<string, string>>
+  : { readonly [Parameter in ParametersIn<Name>]: string }
+
+type ParametersIn<Name extends string> = Name extends `${infer Segment}/${infer Rest}` ? ParameterOf<Segment> | ParametersIn<Rest> : ParameterOf<Name>
+type ParameterOf<Segment extends string> = Segment extends `{${infer Parameter}}` ? Parameter : never
+
+const PARAMETER = /^\{(\w+)\}$/
+const NO_NAMES: readonly string[] = []
+const NO_PARAMETERS: ReadonlyMap<number, string> = new Map()
 
 // B12, B13: segments of the specification's characters and of those that CometD takes beside them; a wildcard only as the
 // whole last segment. Each alternative starts with its own character, so the match is linear.
@@ -24,12 +40,46 @@ const GRAMMAR = /^(?:\/[\w\-!~()$@.+#{}]+)*\/(?:[\w\-!~()$@.+#{}]+|\*\*?)$/
 /** Reads a channel name. Gives undefined if it is none. */
 export function parseChannelName (name: string, limits: NameLimits): ChannelName | undefined {
   if (name.length > limits.maxChannelLength || !GRAMMAR.test(name)) return undefined
-  const segments = name.split('/').slice(1)
+  const segments = segmentsOf(name)
   if (segments.length > limits.maxChannelSegments) return undefined
   const meta = name.startsWith('/meta/')
   const service = name.startsWith('/service/')
   const wild = name.endsWith('*')
-  return { name, meta, service, broadcast: !meta && !service, wild, wildNames: wild ? [] : wildNamesOf(segments) }
+  return {
+    name,
+    meta,
+    service,
+    broadcast: !meta && !service,
+    wild,
+    wildNames: wild ? NO_NAMES : wildNamesOf(segments),
+    widerNames: wild ? wildNamesOf(segments).filter(wider => wider.endsWith('**') && wider !== name) : NO_NAMES,
+    parameters: name.includes('{') ? parametersOf(segments) : NO_PARAMETERS
+  }
+}
+
+/** Whether the name can be that of a template: each parameter once, and no wildcard. */
+export function isSoundTemplate ({ wild, parameters }: ChannelName): boolean {
+  return parameters.size === 0 || (!wild && new Set(parameters.values()).size === parameters.size)
+}
+
+/** What a template's parameters are in `name`; undefined if it does not match. */
+export function bind (template: ChannelName, name: string): Readonly<Record<string, string>> | undefined {
+  const segments = segmentsOf(name)
+  const pattern = segmentsOf(template.name)
+  if (segments.length !== pattern.length) return undefined
+  if (!pattern.every((segment, i) => template.parameters.has(i) || segment === segments[i])) return undefined
+  return Object.freeze(Object.fromEntries(Array.from(template.parameters, ([i, parameter]) => [parameter, segments[i] as string])))
+}
+
+function segmentsOf (name: string): string[] {
+  return name.split('/').slice(1)
+}
+
+function parametersOf (segments: readonly string[]): ReadonlyMap<number, string> {
+  return new Map(segments.flatMap((segment, i) => {
+    const parameter = PARAMETER.exec(segment)?.[1]
+    return parameter === undefined ? [] : [[i, parameter] as const]
+  }))
 }
 
 function wildNamesOf (segments: readonly string[]): string[] {

@@ -1,8 +1,11 @@
+import type { Authorizer } from './authorizers.js'
 import type { Awaitable } from './awaitable.js'
-import type { ChannelName } from './channel-name.js'
+import { bind, type ChannelName, type TemplateParameters } from './channel-name.js'
+import { errors } from '../errors.js'
 import { type Callback, tellCaller } from './guests.js'
 import { Listeners } from './listeners.js'
-import type { ServerMessage } from './message.js'
+import { NO_PARAMETERS, type ServerMessage } from './message.js'
+import { checkMilliseconds } from './milliseconds.js'
 import type { CometDServer } from './server.js'
 import type { ServerSession } from './session.js'
 
@@ -12,22 +15,31 @@ export type Publisher<Name extends string> = Name extends `/service/${string}` |
 /** The events of a channel. */
 export interface ChannelEvents<Name extends string = string> {
   /**
-   * A message was published, on this channel or, for a wildcard, on one it matches: `message.channel` tells which. `false`
-   * vetoes: the publisher gets `404::message_deleted`. `session` is null if the application published without a sender.
+   * A message was published, on this channel or, for a wildcard or a template, on one it matches: `message.channel` tells
+   * which. `false` vetoes: the publisher gets `404::message_deleted`. `session` is null if the application published without
+   * a sender.
    */
-  message (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage, callback: Callback<boolean | void>): Awaitable<boolean | void>
+  message (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage<unknown, TemplateParameters<Name>>, callback: Callback<boolean | void>): Awaitable<boolean | void>
   subscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage): unknown
   /** `message` is null when the session was removed. */
   unsubscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage | null): unknown
 }
 
 const EVENTS = ['message', 'subscribed', 'unsubscribed'] as const
+const NOBODY: readonly never[] = []
 
-/** Where messages to a channel name go: the channels that match it, from the widest pattern down to the name itself. */
+type Parameters = Readonly<Record<string, string>>
+
+/** What becomes of messages to a channel name, as the channels say that match it, from the widest pattern down to the name itself. */
 export interface Route {
   readonly generation: number
+  /** Whose subscribers get them. */
   readonly channels: readonly ServerChannel[]
-  readonly listeners: ReadonlyArray<readonly [ServerChannel, ChannelEvents['message']]>
+  readonly listeners: ReadonlyArray<readonly [ServerChannel, ChannelEvents['message'], Parameters]>
+  readonly authorizers: readonly Authorizer[]
+  readonly broadcastToPublisher: boolean
+  readonly lazy: boolean
+  readonly lazyTimeout: number | undefined
 }
 
 /**
@@ -39,8 +51,16 @@ export class ServerChannel<Name extends string = string> {
   readonly #parsed: ChannelName
   readonly #listeners: Listeners<ChannelEvents> = new Listeners(EVENTS)
   readonly #subscribers = new Set<ServerSession>()
+  #authorizers: readonly Authorizer[] = NOBODY
+  #attributes: Map<string, unknown> | undefined
+  #persistent = false
+  #lazy = false
+  #lazyTimeout: number | undefined
+  #broadcastToPublisher = true
   #route: Route | undefined
 
+  /** Whether it is being initialised, or was. @internal */
+  initialised = false
   /** Whether a client made it by subscribing or publishing. @internal */
   fromClient = false
   /** How many sweeps in a row found it unused. @internal */
@@ -81,6 +101,60 @@ export class ServerChannel<Name extends string = string> {
     return [...this.#live.#subscribers]
   }
 
+  /** The application's own notes on the channel. They last as long as the channel. */
+  get attributes (): Map<string, unknown> {
+    const live = this.#live
+    live.#attributes ??= new Map()
+    return live.#attributes
+  }
+
+  /** Whether the channel stays although nobody uses it. Initially false. */
+  get persistent (): boolean {
+    return this.#live.#persistent
+  }
+
+  set persistent (persistent: boolean) {
+    this.#configure(channel => { channel.#persistent = persistent })
+  }
+
+  /**
+   * Whether messages may wait for others to leave with, `lazyTimeout` ms at most. Of a wildcard or a template: those of all
+   * channels that it matches. Initially false.
+   */
+  get lazy (): boolean {
+    return this.#live.#lazy
+  }
+
+  set lazy (lazy: boolean) {
+    this.#configure(channel => { channel.#lazy = lazy })
+  }
+
+  /** How long lazy messages wait, in ms; undefined: as long as the option `maxLazyTimeout` says. Setting it makes the channel lazy. */
+  get lazyTimeout (): number | undefined {
+    return this.#live.#lazyTimeout
+  }
+
+  /** @throws COMETD_ERR_OPTION_INVALID */
+  set lazyTimeout (milliseconds: number | undefined) {
+    checkMilliseconds('lazyTimeout', milliseconds)
+    this.#configure(channel => {
+      channel.#lazyTimeout = milliseconds
+      channel.#lazy = milliseconds !== undefined
+    })
+  }
+
+  /**
+   * Whether who publishes and is subscribed gets the message, too. Of a wildcard or a template: on all channels that it
+   * matches. Initially true. The session has a say, too: `session.broadcastToPublisher`.
+   */
+  get broadcastToPublisher (): boolean {
+    return this.#live.#broadcastToPublisher
+  }
+
+  set broadcastToPublisher (broadcastToPublisher: boolean) {
+    this.#configure(channel => { channel.#broadcastToPublisher = broadcastToPublisher })
+  }
+
   /**
    * Sends `data` to every session subscribed to this channel or to a wildcard that matches it; `undefined` becomes `null`.
    * @param sender the session in whose name it happens, for listeners and extensions; null for none
@@ -93,17 +167,14 @@ export class ServerChannel<Name extends string = string> {
   }
 
   addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): void {
-    const live = this.#server.channels.restore(this)
-    live.#listeners.add(event, listener)
-    live.#server.channels.changed()
+    this.#configure(channel => channel.#listeners.add(event, listener))
   }
 
   /** Gives whether the listener was there. */
   removeListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): boolean {
     const live = this.#live
     const removed = live.#listeners.remove(event, listener)
-    if (live.unused) live.#server.channels.sweepLater(live)
-    live.#server.channels.changed()
+    live.#changed()
     return removed
   }
 
@@ -111,14 +182,44 @@ export class ServerChannel<Name extends string = string> {
     return this.#live.#listeners.of(event).slice()
   }
 
+  /** Has `authorizer` asked about this channel and, if it is a wildcard or a template, about those that it matches. */
+  addAuthorizer (authorizer: Authorizer): void {
+    if (typeof authorizer !== 'function') throw new errors.COMETD_ERR_HANDLER_INVALID('an authorizer', 'a function')
+    this.#configure(channel => {
+      channel.#authorizers = [...channel.#authorizers, authorizer]
+      this.#server.channels.authorizers++
+    })
+  }
+
+  /** Gives whether the authorizer was there. */
+  removeAuthorizer (authorizer: Authorizer): boolean {
+    const live = this.#live
+    const index = live.#authorizers.indexOf(authorizer)
+    if (index === -1) return false
+    live.#authorizers = live.#authorizers.toSpliced(index, 1)
+    this.#server.channels.authorizers--
+    live.#changed()
+    return true
+  }
+
+  get authorizers (): Authorizer[] {
+    return this.#live.#authorizers.slice()
+  }
+
   /** @internal */
   get wild (): boolean {
     return this.#parsed.wild
   }
 
+  /** Whether its name is a pattern with parameters. @internal */
+  get isTemplate (): boolean {
+    return this.#parsed.parameters.size > 0 && !this.wild
+  }
+
   /** @internal */
   get unused (): boolean {
-    return this.#subscribers.size === 0 && this.#listeners.empty && !this.meta
+    if (this.#subscribers.size > 0 || !this.#listeners.empty || this.#authorizers.length > 0) return false
+    return !this.meta && !this.#persistent && (this.fromClient || !this.#isConfigured)
   }
 
   /** @internal */
@@ -129,10 +230,28 @@ export class ServerChannel<Name extends string = string> {
   /** Where messages to this name go, looked up once until channels or listeners change. @internal */
   route (generation: number): Route {
     if (this.#route?.generation === generation) return this.#route
-    const names = [...this.#parsed.wildNames].reverse()
-    const channels = [...names, this.name].flatMap(name => this.#server.channels.get(name) ?? [])
-    const listeners = channels.flatMap(channel => channel.#listeners.of('message').map(listener => [channel, listener] as const))
-    this.#route = { generation, channels, listeners }
+    const { channels } = this.#server
+    const known = (names: readonly string[]): ServerChannel[] => names.toReversed().flatMap(name => channels.get(name) ?? [])
+    const wild = known(this.#parsed.wildNames)
+    const self = known([this.name])
+    const bound = new Map<ServerChannel, Parameters>()
+    for (const template of channels.templates) {
+      const parameters = this.wild ? undefined : bind(template.#parsed, this.name)
+      if (parameters !== undefined) bound.set(template, parameters)
+    }
+    const rules = new Set([...wild, ...bound.keys(), ...self])
+    const lazy = [...rules].filter(channel => channel.#lazy)
+    const lazyTimeouts = lazy.flatMap(channel => channel.#lazyTimeout ?? [])
+    this.#route = {
+      generation,
+      channels: [...wild, ...self],
+      listeners: [...rules].flatMap(channel => channel.#listeners.of('message').map(listener => [channel, listener, bound.get(channel) ?? NO_PARAMETERS] as const)),
+      // Who listens to a pattern needs the consent of those that stand for more than the pattern does.
+      authorizers: [...known(this.#parsed.widerNames), ...rules].flatMap(channel => channel.#authorizers),
+      broadcastToPublisher: [...rules].every(channel => channel.#broadcastToPublisher),
+      lazy: lazy.length > 0,
+      lazyTimeout: lazyTimeouts.length > 0 ? Math.min(...lazyTimeouts) : undefined
+    }
     return this.#route
   }
 
@@ -144,11 +263,26 @@ export class ServerChannel<Name extends string = string> {
   /** @internal */
   unsubscribe (session: ServerSession): void {
     this.#subscribers.delete(session)
-    if (this.unused) this.#server.channels.sweepLater(this)
+    this.#server.channels.sweepLater(this)
   }
 
   // The channel that the server knows by this name now.
   get #live (): ServerChannel {
     return this.#server.channels.get(this.name) ?? this
+  }
+
+  get #isConfigured (): boolean {
+    return this.#lazy || !this.#broadcastToPublisher
+  }
+
+  #configure (change: (live: ServerChannel) => void): void {
+    const live = this.#server.channels.use(this)
+    change(live)
+    live.#changed()
+  }
+
+  #changed (): void {
+    this.#server.channels.changed()
+    this.#server.channels.sweepLater(this)
   }
 }

@@ -1,5 +1,6 @@
+import { errors } from '../errors.js'
 import { ServerChannel } from './channel.js'
-import { parseChannelName } from './channel-name.js'
+import { type ChannelName, isSoundTemplate, parseChannelName } from './channel-name.js'
 import type { Timed } from './clock.js'
 import type { MessageContext } from './context.js'
 import { metaHandlers } from './meta/index.js'
@@ -9,8 +10,15 @@ const IDLE_SWEEPS = 3
 
 /** The channels that a server knows. One that nobody uses is swept; one that is used again is put back. */
 export class Channels {
+  /** How many authorizers the channels have. */
+  authorizers = 0
+
   readonly #server: CometDServer
   readonly #byName = new Map<string, ServerChannel>()
+  // Those that the application uses. What a client calls by such a name is a channel like any other.
+  readonly #templates = new Set<ServerChannel>()
+  // Channels that are being initialised.
+  readonly #coming = new Map<string, ServerChannel>()
   readonly #idle = new Set<ServerChannel>()
   readonly #sweeper: Timed = { tick: -1, onTime: () => this.#sweep() }
   #fromClients = 0
@@ -21,9 +29,17 @@ export class Channels {
     for (const name of metaHandlers.keys()) this.restore(this.locate(name) as ServerChannel)
   }
 
-  /** Another number whenever channels or their listeners are not what they were. */
+  /** Another number whenever channels or what they are set to is not what it was. */
   get generation (): number {
     return this.#generation
+  }
+
+  get templates (): ReadonlySet<ServerChannel> {
+    return this.#templates
+  }
+
+  get all (): IterableIterator<ServerChannel> {
+    return this.#byName.values()
   }
 
   get (name: string): ServerChannel | undefined {
@@ -34,16 +50,39 @@ export class Channels {
   locate (name: string): ServerChannel | undefined {
     const known = this.#byName.get(name)
     if (known !== undefined) return known
-    const parsed = typeof name === 'string' ? parseChannelName(name, this.#server.options) : undefined
+    const parsed = this.#parse(name)
     return parsed && new ServerChannel(this.#server, parsed)
   }
 
+  /**
+   * The channel of that name, for the application. If it is new, the initializers are called before anybody else sees it.
+   * @throws COMETD_ERR_CHANNEL_INVALID, and what an initializer throws
+   */
+  create (name: string, initializers: ReadonlyArray<(channel: ServerChannel) => void>): ServerChannel {
+    const known = this.#byName.get(name)
+    const parsed = this.#parse(name)
+    if (parsed === undefined || !isSoundTemplate(parsed)) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
+    if (known?.fromClient) this.#adopt(known)
+    return this.use(this.restore(known ?? new ServerChannel(this.#server, parsed), undefined, undefined, initializers))
+  }
+
+  /** As `restore`, for a channel that the application uses. */
+  use (channel: ServerChannel): ServerChannel {
+    const known = this.restore(channel)
+    if (known.isTemplate && !this.#templates.has(known)) {
+      this.#templates.add(known)
+      this.changed()
+    }
+    return known
+  }
+
   /** Makes sure that the channel is known. Gives the one that is known by its name. */
-  restore (channel: ServerChannel, fromClient = false, context?: MessageContext): ServerChannel {
-    const known = this.#byName.get(channel.name)
+  restore (channel: ServerChannel, fromClient = false, context?: MessageContext, initializers: ReadonlyArray<(channel: ServerChannel) => void> = []): ServerChannel {
+    const known = this.#byName.get(channel.name) ?? this.#coming.get(channel.name)
     if (known !== undefined) return known
-    this.#byName.set(channel.name, channel)
     channel.fromClient = fromClient
+    if (!channel.initialised) this.#initialise(channel, context, initializers)
+    this.#byName.set(channel.name, channel)
     if (fromClient) this.#fromClients++
     this.changed()
     this.sweepLater(channel)
@@ -56,16 +95,36 @@ export class Channels {
     return this.#fromClients + count <= this.#server.options.maxChannels
   }
 
-  /** To be called when channels or their listeners are not what they were. */
+  /** To be called when channels or what they are set to is not what it was. */
   changed (): void {
     this.#generation++
   }
 
   /** To be called when a channel may have become unused. */
   sweepLater (channel: ServerChannel): void {
-    if (!channel.unused || this.#server.closed) return
+    if (!channel.unused || this.#server.closed || this.#byName.get(channel.name) !== channel) return
     this.#idle.add(channel)
     if (this.#sweeper.tick === -1) this.#server.clock.schedule(this.#sweeper, this.#server.options.sweepPeriod)
+  }
+
+  #parse (name: string): ChannelName | undefined {
+    return typeof name === 'string' ? parseChannelName(name, this.#server.options) : undefined
+  }
+
+  #initialise (channel: ServerChannel, context: MessageContext | undefined, initializers: ReadonlyArray<(channel: ServerChannel) => void>): void {
+    this.#coming.set(channel.name, channel)
+    try {
+      for (const initialise of initializers) initialise(channel)
+      this.#server.tell('channelCreating', [channel], context)
+      channel.initialised = true
+    } finally {
+      this.#coming.delete(channel.name)
+    }
+  }
+
+  #adopt (channel: ServerChannel): void {
+    channel.fromClient = false
+    this.#fromClients--
   }
 
   #sweep (): void {
@@ -83,6 +142,7 @@ export class Channels {
 
   #remove (channel: ServerChannel): void {
     this.#byName.delete(channel.name)
+    this.#templates.delete(channel)
     if (channel.fromClient) this.#fromClients--
     this.changed()
     this.#server.tell('channelRemoved', [channel])

@@ -7,20 +7,22 @@ export interface Frame {
   readonly json: string
   /** Length of the JSON text in UTF-8. */
   readonly bytes: number
+  /** How long it may wait for others to leave with, in ms; undefined: not at all. */
+  readonly lazyTimeout: number | undefined
 }
 
 /**
  * Writes `message` as JSON.
  * @throws COMETD_ERR_DATA_INVALID if JSON cannot hold it (a cycle, a BigInt).
  */
-export function freeze (message: Readonly<OutgoingMessage>): Frame {
+export function freeze (message: Readonly<OutgoingMessage>, lazyTimeout?: number): Frame {
   let json: string
   try {
     json = JSON.stringify(message)
   } catch (cause) {
     throw Object.assign(new errors.COMETD_ERR_DATA_INVALID(message.channel, (cause as Error).message), { cause })
   }
-  return { message: Object.freeze(message), json, bytes: Buffer.byteLength(json) }
+  return { message: Object.freeze(message), json, bytes: Buffer.byteLength(json), lazyTimeout }
 }
 
 /** A copy of the message that can be changed without changing it for others. */

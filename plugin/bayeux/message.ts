@@ -36,7 +36,10 @@ export interface OutgoingMessage<Data = unknown> {
   [field: string]: unknown
 }
 
-const TAKEN = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'reply', '__proto__'])
+/** Of a message whose channel no template matches. */
+export const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({})
+
+const TAKEN = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'parameters', 'lazy', 'reply', '__proto__'])
 // B23. The limit keeps an id from being a second payload.
 const ID = /^[A-Za-z0-9]{1,255}$/
 
@@ -44,7 +47,7 @@ const ID = /^[A-Za-z0-9]{1,255}$/
  * A message from a client, in one normal form: `null` for an absent field is absent, `subscription` is an array. Other fields
  * that the client sent (credentials in a handshake, for example) are there under their own names.
  */
-export class ServerMessage<Data = unknown> {
+export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, string>>> {
   /** Name of the channel; checked before anyone sees the message. */
   channel: string
   id: string | number | undefined
@@ -54,11 +57,14 @@ export class ServerMessage<Data = unknown> {
   advice: Record<string, unknown> | undefined
   /** Channels of a subscribe or unsubscribe message. */
   subscription: string[] | undefined
-  connectionType: string | undefined;
+  connectionType: string | undefined
+  /** What the template that the listener was added to binds: `{ id: '5' }` of `/rooms/{id}` for `/rooms/5`. */
+  parameters: Parameters = NO_PARAMETERS as Parameters;
   [field: string]: unknown
 
   readonly #reply: Reply
   #holdFor = 0
+  #lazy = false
 
   constructor (raw: Message) {
     this.channel = raw.channel as string
@@ -77,6 +83,15 @@ export class ServerMessage<Data = unknown> {
     if (this.id !== undefined) this.#reply.id = this.id
     if (raw.channel !== undefined) this.#reply.channel = raw.channel
     if (raw.subscription != null) this.#reply.subscription = raw.subscription
+  }
+
+  /** Whether a broadcast may wait for others to leave with, as on a lazy channel. For listeners and extensions to set. */
+  get lazy (): boolean {
+    return this.#lazy
+  }
+
+  set lazy (lazy: boolean) {
+    this.#lazy = lazy
   }
 
   /** The reply that the client will get. */

@@ -10,7 +10,7 @@ export type Verdict = boolean | undefined | void
 
 /**
  * Who may do what. A function that is missing is taken from the default policy, which lets every session do everything but
- * listen to all channels at once (`/*` and `/**`).
+ * listen to all channels at once (`/*` and `/**`), which only local sessions may.
  */
 export interface SecurityPolicy {
   /** May this client have a session? `message.reply` can be given `ext` and `advice`. */
@@ -29,7 +29,7 @@ type Question = keyof SecurityPolicy
  */
 export function refusal (guests: Guests, policy: SecurityPolicy | null, question: Question, args: readonly [ServerSession, ServerMessage, ...unknown[]], denied: string, context: MessageContext | undefined): Awaitable<string | undefined> {
   const ask = policy?.[question]
-  if (ask === undefined) return question === 'canSubscribe' && hearsEverything(args[2] as ServerChannel) ? denied : undefined
+  if (ask === undefined) return question === 'canSubscribe' && !args[0].local && hearsEverything(args[2] as ServerChannel) ? denied : undefined
   return andThen(guests.ask(`policy '${question}'`, ask, policy, args, context), verdict => {
     if (verdict instanceof Failure) return verdict.error
     return verdict === false ? denied : undefined

@@ -1,8 +1,8 @@
+import { denial } from './authorizers.js'
 import { andThen, type Awaitable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
 import type { ServerMessage } from './message.js'
-import { refusal } from './policy.js'
 import { invalidChannel, unknownSession } from './refusals.js'
 import type { CometDServer } from './server.js'
 import type { ServerSession } from './session.js'
@@ -26,8 +26,8 @@ export function publish (server: CometDServer, session: ServerSession, message: 
 
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
   const known = server.channels.get(channel.name) !== undefined
-  const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
-  return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canPublish', [session, message, channel], DENIED, context))
+  const created = known ? undefined : denial(server, 'create', session, message, channel, CREATE_DENIED, context)
+  return andThen(created, error => error ?? denial(server, 'publish', session, message, channel, DENIED, context))
 }
 
 function accept (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {

@@ -4,6 +4,7 @@ import type { Frame } from './frame.js'
 export class FrameQueue {
   #frames: Frame[] = []
   #bytes = 0
+  #due = false
 
   get length (): number {
     return this.#frames.length
@@ -14,6 +15,16 @@ export class FrameQueue {
     return this.#bytes
   }
 
+  /** Whether there is something that is to be sent as soon as it can be. */
+  get due (): boolean {
+    return this.#due && this.#frames.length > 0
+  }
+
+  /** Nothing that is there waits any longer. */
+  hurry (): void {
+    this.#due = true
+  }
+
   hasRoomFor (frame: Frame, { maxQueue, maxQueueBytes }: { readonly maxQueue: number, readonly maxQueueBytes: number }): boolean {
     return this.#frames.length < maxQueue && this.#bytes + frame.bytes <= maxQueueBytes
   }
@@ -21,12 +32,14 @@ export class FrameQueue {
   push (frame: Frame): void {
     this.#frames.push(frame)
     this.#bytes += frame.bytes
+    if (frame.lazyTimeout === undefined) this.#due = true
   }
 
   /** Puts frames in front of all others. */
   putBack (frames: readonly Frame[]): void {
     this.#frames = [...frames, ...this.#frames]
     for (const frame of frames) this.#bytes += frame.bytes
+    this.#due = true
   }
 
   /** There must be one. */
@@ -40,6 +53,7 @@ export class FrameQueue {
     if (this.#bytes <= bytes) {
       this.#frames = []
       this.#bytes = 0
+      this.#due = false
       return frames
     }
     let count = 0

@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
-import type { ServerChannel } from './channel.js'
+import type { Route, ServerChannel } from './channel.js'
 import { Channels } from './channels.js'
 import { Clock } from './clock.js'
 import { ContextStore, type MessageContext } from './context.js'
@@ -21,6 +21,8 @@ export interface ServerEvents {
   sessionAdded (session: ServerSession, message: ServerMessage): unknown
   /** `timeout` tells whether the session expired. */
   sessionRemoved (session: ServerSession, timeout: boolean, reason: RemovalReason): unknown
+  /** A channel is being made, and nobody else has seen it. */
+  channelCreating (channel: ServerChannel): unknown
   channelAdded (channel: ServerChannel): unknown
   channelRemoved (channel: ServerChannel): unknown
   subscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage): unknown
@@ -45,7 +47,11 @@ export interface Flushable {
   flush (): void
 }
 
-const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
+const LONGEST_USER_AGENT = 255
+
+type Timing = Pick<ServerOptions, 'timeout' | 'maxInterval'>
+
+const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelCreating', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
 const CAUSES: Record<RemovalReason, ReleaseCause> = { disconnect: 'removed', timeout: 'expelled', queueMaxed: 'expelled', close: 'closed' }
 
 /** The Bayeux server: sessions, channels, and what passes between them. */
@@ -126,13 +132,13 @@ export class CometDServer {
   }
 
   /**
-   * The channel of that name, made if it is not there. Wildcard channels, too: they can be listened to.
-   * @throws COMETD_ERR_CHANNEL_INVALID
+   * The channel of that name, made if it is not there. Wildcards, too: they can be listened to, and set for all that they
+   * match; and templates: `/rooms/{id}` stands for any `/rooms/5`, and `message.parameters.id` is then `'5'`.
+   * @param initializers called with the channel if it is made, before anybody else sees it
+   * @throws COMETD_ERR_CHANNEL_INVALID, and what an initializer throws
    */
-  createServerChannel<Name extends string> (name: Name): ServerChannel<Name> {
-    const channel = this.channels.locate(name)
-    if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
-    return this.channels.restore(channel) as ServerChannel<Name>
+  createServerChannel<Name extends string> (name: Name, ...initializers: Array<(channel: ServerChannel<Name>) => void>): ServerChannel<Name> {
+    return this.channels.create(name, initializers as Array<(channel: ServerChannel) => void>) as unknown as ServerChannel<Name>
   }
 
   /** The session of that id, or undefined. */
@@ -168,8 +174,10 @@ export class CometDServer {
   }
 
   /** A session that nobody knows yet. @internal */
-  newSession (binding: Binding | undefined): ServerSession {
-    return new ServerSession(this, this.#environment.newId(), binding)
+  newSession (binding: Binding | undefined, userAgent: string | undefined): ServerSession {
+    const session = new ServerSession(this, this.#environment.newId(), binding)
+    session.userAgent = userAgent === undefined ? undefined : shorten(userAgent)
+    return session
   }
 
   /**
@@ -180,12 +188,15 @@ export class CometDServer {
   findSession (id: string | undefined, key: string | undefined): ServerSession | undefined {
     if (id === undefined) return undefined
     const session = this.#sessions.get(id) ?? this.#farewells.get(id)
+    // Nobody outside has it.
+    if (session?.local) return undefined
     if (session?.binding === undefined || session.binding.key === key || this.options.trustClientSession) return session
     return undefined
   }
 
   /** The limit that keeps one more session out, if one does. @internal */
   limitFor (session: ServerSession): string | undefined {
+    if (session.local) return undefined
     if (this.#sessions.size >= this.options.maxSessions) return 'max_sessions'
     return session.binding?.full ? 'max_sessions_per_cookie' : undefined
   }
@@ -213,7 +224,7 @@ export class CometDServer {
     if (session.held) session.release(CAUSES[reason])
     else if (farewell !== undefined) {
       this.#farewells.set(session.id, session)
-      this.clock.schedule(session, (session.told?.interval ?? this.options.interval) + this.options.maxInterval)
+      this.clock.schedule(session, session.patience)
     }
     outlet?.end(reason, farewell)
     return true
@@ -262,15 +273,17 @@ export class CometDServer {
     const message = new ServerMessage({ channel: channel.name, data: data ?? null })
     // Bytes are left to the extension that encodes them. Anything else is written at once, so that the caller learns of what
     // cannot be; listeners may change the data: then it is written once more.
-    const frame = data instanceof Uint8Array ? undefined : freeze({ channel: channel.name, data: message.data })
-    const ready = channel.route(this.channels.generation).listeners.length === 0 ? frame : undefined
+    const route = channel.route(this.channels.generation)
+    const frame = data instanceof Uint8Array ? undefined : freeze({ channel: channel.name, data: message.data }, this.#patience(route))
+    const ready = route.listeners.length === 0 ? frame : undefined
     return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined, ready))
   }
 
   /** Lets the listeners of a channel hear a message. Gives whether it goes on; if not, its reply says why. @internal */
   hear (channel: ServerChannel, session: ServerSession | null, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
     const { listeners } = channel.route(this.channels.generation)
-    return everyInTurn(listeners, ([heardOn, listener]) => {
+    return everyInTurn(listeners, ([heardOn, listener, parameters]) => {
+      message.parameters = parameters
       const verdict = this.guests.ask("listener of 'message'", listener, undefined, [session, heardOn, message], context)
       return andThen(verdict, result => {
         if (result instanceof Failure) message.refuse(result.error)
@@ -286,14 +299,14 @@ export class CometDServer {
    * it went out. `ready` is the message in its final form if that is known already.
    * @internal
    */
-  distribute (channel: ServerChannel, sender: ServerSession | null, { data }: ServerMessage, context: MessageContext | undefined, ready?: Frame): Awaitable<boolean> {
+  distribute (channel: ServerChannel, sender: ServerSession | null, { data, lazy }: ServerMessage, context: MessageContext | undefined, ready?: Frame): Awaitable<boolean> {
     channel.idleSweeps = 0
     // Of what a client sent only the data travels on: no id, no clientId, no ext with credentials (B29).
     const message: OutgoingMessage = { channel: channel.name, data }
-    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, context, ready)
+    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, lazy, context, ready)
     return this.#outgoing.run(() => {
       const extended = this.#extensions.outgoing(this.guests, [this, sender, null], message, context)
-      return andThen(extended, left => left !== null && this.#fanOut(channel, sender, left, context))
+      return andThen(extended, left => left !== null && this.#fanOut(channel, sender, left, lazy, context))
     })
   }
 
@@ -337,8 +350,9 @@ export class CometDServer {
   }
 
   /** Whole advice: what a client does next, and the timing of its connects. @internal */
-  advice (reconnect: NonNullable<Advice['reconnect']>, interval = this.options.interval): Advice {
-    return { reconnect, interval, timeout: this.options.timeout }
+  advice (reconnect: NonNullable<Advice['reconnect']>, interval = this.options.interval, { timeout, maxInterval }: Timing = this.options): Advice {
+    // B36: a client that knows when its session has expired need not ask before it starts again.
+    return { reconnect, interval, timeout, ...(this.options.handshakeReconnect && { maxInterval }) }
   }
 
   /** The advice to come back, but not all at once. @internal */
@@ -347,9 +361,9 @@ export class CometDServer {
   }
 
   /** Writes a message that an extension or listener may have spoilt; if it did, that is logged. @internal */
-  tryFreeze (message: Readonly<OutgoingMessage>): Frame | undefined {
+  tryFreeze (message: Readonly<OutgoingMessage>, lazyTimeout?: number): Frame | undefined {
     try {
-      return freeze(message)
+      return freeze(message, lazyTimeout)
     } catch (err) {
       this.log.error({ err }, 'message deleted: an extension or listener put something into it that JSON cannot hold')
       return undefined
@@ -377,19 +391,26 @@ export class CometDServer {
     for (const transport of this.#transports) transport.abort()
   }
 
-  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, context: MessageContext | undefined, frame?: Frame): boolean {
+  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
     // One copy for a session, however many of its patterns match (B75).
     const broadcast = ++this.#broadcasts
-    for (const { subscriberSet } of channel.route(this.channels.generation).channels) {
+    const route = channel.route(this.channels.generation)
+    if (sender !== null && !(sender.broadcastToPublisher && route.broadcastToPublisher)) sender.lastBroadcast = broadcast
+    for (const { subscriberSet } of route.channels) {
       for (const session of subscriberSet) {
         if (session.lastBroadcast === broadcast) continue
         session.lastBroadcast = broadcast
-        frame ??= this.tryFreeze(message)
+        frame ??= this.tryFreeze(message, this.#patience(route, lazy))
         if (frame === undefined) return false
         session.receive(frame, sender, context)
       }
     }
     return true
+  }
+
+  // How long a message on that route may wait for others, in ms.
+  #patience (route: Route, lazy = route.lazy): number | undefined {
+    return lazy || route.lazy ? route.lazyTimeout ?? this.options.maxLazyTimeout : undefined
   }
 
   #flush (): void {
@@ -408,4 +429,9 @@ export class CometDServer {
     await Promise.race([work, deadline])
     time.clearTimeout(handle)
   }
+}
+
+// Copied: a part of a string keeps the whole one in memory.
+function shorten (text: string): string {
+  return text.length > LONGEST_USER_AGENT ? Buffer.from(text.slice(0, LONGEST_USER_AGENT)).toString() : text
 }

@@ -4,11 +4,13 @@ import type { MessageContext } from './context.js'
 import { Extensions, type SessionExtension } from './extensions.js'
 import { type Frame, thaw } from './frame.js'
 import { type Callback, tellCaller } from './guests.js'
+import { LazyTimer } from './lazy-timer.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
+import { checkMilliseconds } from './milliseconds.js'
 import { FrameQueue } from './queue.js'
 import { lateReply } from './refusals.js'
-import type { CometDServer, Flushable } from './server.js'
+import type { CometDServer } from './server.js'
 
 /** Why a session came to its end. */
 export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'close'
@@ -25,6 +27,8 @@ export interface SessionEvents {
   suspended (session: ServerSession, message: ServerMessage, timeout: number): unknown
   /** A held `/meta/connect` is let go, because its time is over (`timeout`) or for another reason. */
   resumed (session: ServerSession, message: ServerMessage, timeout: boolean): unknown
+  /** A message is for this session, before it is queued. `false` vetoes. Must answer at once. The message is frozen. */
+  message (session: ServerSession, sender: ServerSession | null, message: Readonly<OutgoingMessage>): boolean | void
   /** A message was put into the queue. */
   queueOffer (session: ServerSession, message: Readonly<OutgoingMessage>): unknown
   /** The queue is about to be sent, before `replies`. Both arrays may be edited; the messages may not. */
@@ -33,7 +37,7 @@ export interface SessionEvents {
   queueMaxed (session: ServerSession, message: Readonly<OutgoingMessage>): QueueMaxedDecision
 }
 
-const EVENTS = ['removed', 'suspended', 'resumed', 'queueOffer', 'queueDrain', 'queueMaxed'] as const
+const EVENTS = ['removed', 'suspended', 'resumed', 'message', 'queueOffer', 'queueDrain', 'queueMaxed'] as const
 const NO_SUBSCRIPTIONS: ReadonlySet<ServerChannel> = new Set()
 
 /** What a client was told of its connects. */
@@ -52,7 +56,11 @@ export interface Hold {
 }
 
 /** A connection over which a session's messages leave as soon as they are there, without a connect that waits for them. */
-export interface Outlet extends Flushable {
+export interface Outlet {
+  /** There is something to send. */
+  wake (): void
+  /** Sends it now. */
+  flush (): void
   /** The session is served elsewhere from now on. */
   leave (): void
   /** The session has ended, and its held connect was let go. `farewell` tells the client, if the server ended it. */
@@ -69,6 +77,15 @@ export interface Binding {
   leave (): void
 }
 
+/** What one session has instead of the server's options. */
+interface Timing {
+  timeout?: number | undefined
+  interval?: number | undefined
+  maxInterval?: number | undefined
+}
+
+const SERVERS_TIMING: Timing = {}
+
 /**
  * The server's side of one client. At every moment it either has a held connect with a deadline or an expiry: both are the
  * one appointment that it has with the clock.
@@ -76,6 +93,17 @@ export interface Binding {
 export class ServerSession {
   /** Unguessable, letters and digits. */
   readonly id: string
+  /** Whether its client is in this process: see `newLocalSession`. It does not expire. */
+  readonly local: boolean
+  /** What the client says that it is: the header `user-agent` of its handshake, or the beginning of a long one. */
+  userAgent: string | undefined
+  /** Whether the client gets the messages that it publishes, if it is subscribed. Initially the option of that name. */
+  broadcastToPublisher: boolean
+  /**
+   * Whether what is delivered during the handshake is sent with its reply. Initially the option of that name. To be set by a
+   * policy, an extension or a listener of 'sessionAdded'.
+   */
+  allowMessageDeliveryDuringHandshake: boolean
 
   /** @internal */
   binding: Binding | undefined
@@ -104,13 +132,57 @@ export class ServerSession {
   #outlet: Outlet | undefined
   #lane: Lane | undefined
   #metaConnectDeliveryOnly: boolean
+  #attributes: Map<string, unknown> | undefined
+  #timing = SERVERS_TIMING
+  #lazyTimer: LazyTimer | undefined
 
   /** @internal */
-  constructor (server: CometDServer, id: string, binding: Binding | undefined) {
+  constructor (server: CometDServer, id: string, binding: Binding | undefined, local = false) {
     this.#server = server
     this.id = id
     this.binding = binding
-    this.#metaConnectDeliveryOnly = server.options.metaConnectDeliveryOnly
+    this.local = local
+    const { options } = server
+    this.broadcastToPublisher = options.broadcastToPublisher
+    this.allowMessageDeliveryDuringHandshake = options.allowMessageDeliveryDuringHandshake
+    this.#metaConnectDeliveryOnly = options.metaConnectDeliveryOnly
+  }
+
+  /** The application's own notes on the session. They last as long as the session. */
+  get attributes (): Map<string, unknown> {
+    this.#attributes ??= new Map()
+    return this.#attributes
+  }
+
+  /** How long its connects are held, in ms. Undefined: as long as the option of that name says. */
+  get timeout (): number | undefined {
+    return this.#timing.timeout
+  }
+
+  /** @throws COMETD_ERR_OPTION_INVALID */
+  set timeout (milliseconds: number | undefined) {
+    this.#time('timeout', milliseconds)
+  }
+
+  /** How long its client waits before its next connect, in ms. Undefined: as the option of that name. */
+  get interval (): number | undefined {
+    return this.#timing.interval
+  }
+
+  /** @throws COMETD_ERR_OPTION_INVALID */
+  set interval (milliseconds: number | undefined) {
+    this.#time('interval', milliseconds)
+  }
+
+  /** How long it may be silent, in ms. Undefined: as the option of that name. */
+  get maxInterval (): number | undefined {
+    return this.#timing.maxInterval
+  }
+
+  /** @throws COMETD_ERR_OPTION_INVALID */
+  set maxInterval (milliseconds: number | undefined) {
+    this.#time('maxInterval', milliseconds)
+    this.armExpiry()
   }
 
   /** The channels that the session is subscribed to, wildcards among them. */
@@ -218,6 +290,23 @@ export class ServerSession {
     return this.#queue.length
   }
 
+  /** Of JSON. @internal */
+  get queueBytes (): number {
+    return this.#queue.bytes
+  }
+
+  /** Whether there is something in the queue that does not wait for other messages. @internal */
+  get urgent (): boolean {
+    return this.#queue.due
+  }
+
+  /** What its client is told and held to. @internal */
+  get effectiveTiming (): { timeout: number, interval: number, maxInterval: number } {
+    const { options } = this.#server
+    const { timeout = options.timeout, interval = options.interval, maxInterval = options.maxInterval } = this.#timing
+    return { timeout, interval, maxInterval }
+  }
+
   /** @internal */
   get subscriptionSet (): ReadonlySet<ServerChannel> {
     return this.#subscriptions ?? NO_SUBSCRIPTIONS
@@ -265,19 +354,20 @@ export class ServerSession {
   /** Takes a message through the session's own extensions into its queue. @internal */
   receive (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<boolean> {
     const extensions = this.#extensions
-    if (extensions === undefined) return this.#offer(frame, context)
+    if (extensions === undefined) return this.#offer(frame, sender, context)
     this.#lane ??= new Lane()
-    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame, context)
+    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame, sender, context)
     return this.#lane.run(() => andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
       message => {
-        const changed = message === null ? undefined : this.#server.tryFreeze(message)
-        return changed !== undefined && this.#offer(changed, context)
+        const changed = message === null ? undefined : this.#server.tryFreeze(message, frame.lazyTimeout)
+        return changed !== undefined && this.#offer(changed, sender, context)
       }))
   }
 
   /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
   take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
     const frames = this.#queue.take(bytes)
+    if (this.#lazyTimer !== undefined && this.#queue.length === 0) this.#server.clock.cancel(this.#lazyTimer)
     const listeners = this.#listeners.of('queueDrain')
     if (listeners.length === 0) return frames
     const messages = frames.map(frame => frame.message)
@@ -346,9 +436,15 @@ export class ServerSession {
 
   /** Starts the expiry anew: the client sent something, was answered, or could not be. @internal */
   armExpiry (): void {
-    if (this.#hold !== undefined || this.removed) return
-    const { interval, maxInterval } = this.#server.options
-    this.#server.clock.schedule(this, (this.told?.interval ?? interval) + maxInterval)
+    if (this.#hold !== undefined || this.removed || this.local) return
+    this.#server.clock.schedule(this, this.patience)
+  }
+
+  /** How long its client may be silent from now on, in ms. @internal */
+  get patience (): number {
+    const { options } = this.#server
+    const { interval = options.interval, maxInterval = options.maxInterval } = this.#timing
+    return (this.told?.interval ?? interval) + maxInterval
   }
 
   /** Sends what is queued if there is a connection or a held connect to send it with. @internal */
@@ -356,6 +452,12 @@ export class ServerSession {
     if (this.#batches > 0 || this.#queue.length === 0) return
     if (this.pushes) this.#outlet?.flush()
     else this.release('messages')
+  }
+
+  /** What waited for other messages has waited long enough. @internal */
+  onLazyTime (): void {
+    this.#queue.hurry()
+    this.#wake()
   }
 
   /** @internal */
@@ -367,6 +469,7 @@ export class ServerSession {
   /** The server has taken the session out of its directory. @internal */
   end (reason: RemovalReason, context: MessageContext | undefined): void {
     this.state = 'removed'
+    if (this.#lazyTimer !== undefined) this.#server.clock.cancel(this.#lazyTimer)
     for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null, context)
     this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason], context)
   }
@@ -376,9 +479,11 @@ export class ServerSession {
     this.#queue.push(frame)
   }
 
-  #offer (frame: Frame, context: MessageContext | undefined): boolean {
+  #offer (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): boolean {
     if (this.removed) return false
     const { options } = this.#server
+    const guards = this.#listeners.of('message')
+    if (guards.some(guard => this.#server.guests.decide('message', [guard], [this, sender, frame.message], context) === false)) return false
     if (!this.#queue.hasRoomFor(frame, options)) {
       this.flush()
       if (!this.#queue.hasRoomFor(frame, options) && !this.#makeRoomFor(frame, context)) return false
@@ -386,7 +491,8 @@ export class ServerSession {
     this.push(frame)
     const listeners = this.#listeners.of('queueOffer')
     if (listeners.length > 0) this.#server.guests.tell('queueOffer', listeners, [this, frame.message], context)
-    this.#wake()
+    if (frame.lazyTimeout === undefined) this.#wake()
+    else this.#wakeLater(frame.lazyTimeout)
     return true
   }
 
@@ -406,9 +512,19 @@ export class ServerSession {
     }
   }
 
+  #time (name: keyof Timing, milliseconds: number | undefined): void {
+    checkMilliseconds(name, milliseconds)
+    this.#timing = { ...this.#timing, [name]: milliseconds }
+  }
+
   #wake (): void {
-    if (this.#batches > 0 || this.#queue.length === 0) return
-    if (this.pushes) this.#server.flushLater(this.#outlet as Outlet)
+    if (this.#batches > 0 || !this.#queue.due) return
+    if (this.pushes) this.#outlet?.wake()
     else if (this.#hold !== undefined) this.#server.flushLater(this)
+  }
+
+  #wakeLater (milliseconds: number): void {
+    this.#lazyTimer ??= new LazyTimer(this)
+    this.#lazyTimer.schedule(this.#server.clock, milliseconds)
   }
 }

@@ -11,6 +11,7 @@ import type { Frame } from '../bayeux/frame.js'
 import { type Reply, ServerMessage } from '../bayeux/message.js'
 import { settle } from '../bayeux/meta/connect.js'
 import { receive } from '../bayeux/receive.js'
+import type { Flushable } from '../bayeux/server.js'
 import type { Outlet, ReleaseCause, RemovalReason, ServerSession } from '../bayeux/session.js'
 import { faultIn, messagesOf } from './batch.js'
 import { HeldConnect, type Holder } from './held-connect.js'
@@ -31,7 +32,7 @@ const POLICY_VIOLATION = 1008
 const TOO_BIG = 1009
 
 /** One WebSocket. It serves one session at a time. */
-export class Connection extends AsyncResource implements Holder, Outlet, Timed {
+export class Connection extends AsyncResource implements Holder, Outlet, Flushable, Timed {
   tick = -1
   due = 0
   awaited = false
@@ -42,6 +43,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   readonly #log: FastifyBaseLogger
   readonly #context: MessageContext
   readonly #key: string | undefined
+  readonly #userAgent: string | undefined
   readonly #writer: SocketWriter
   readonly #incoming = new Lane()
   readonly #outgoing = new Lane()
@@ -64,6 +66,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     this.#log = request.log
     this.#context = { request }
     this.#key = transport.browsers.keyOf(request)
+    this.#userAgent = request.headers['user-agent']
     this.#writer = new SocketWriter(ws, request.raw.socket as Socket | undefined, () => this.#onWritten())
     // ws closes the socket by itself after an error.
     ws.removeAllListeners('error')
@@ -77,6 +80,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   onTime (): void {
     if (this.#session === undefined) this.close(POLICY_VIOLATION, 'handshake timeout')
     else this.close(GOING_AWAY, 'idle timeout')
+  }
+
+  wake (): void {
+    this.#transport.server.flushLater(this)
   }
 
   /** Sends what is queued and what was answered, as far as the socket takes it. */
@@ -177,10 +184,28 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   #handshake (message: ServerMessage): Awaitable<void> {
     const { server, browsers } = this.#transport
-    const session = server.newSession(browsers.of(this.#key))
+    const session = server.newSession(browsers.of(this.#key), this.#userAgent)
     return andThen(receive(server, session, message, this.#context), () => {
       if (session.state === 'handshaken' && !this.#closed) this.#bind(session, false)
-      return andThen(this.#answer(session, message, false), () => this.flush())
+      return andThen(this.#answer(session, message, false), () => {
+        if (session.allowMessageDeliveryDuringHandshake && session === this.#session) this.#welcome(session)
+        this.flush()
+      })
+    })
+  }
+
+  // What was delivered during the handshake follows its reply, which says how much it is.
+  #welcome (session: ServerSession): void {
+    const reply = this.#replies.find(({ channel, successful }) => channel === '/meta/handshake' && successful === true)
+    if (reply === undefined || session.queueLength === 0) return
+    const replies = this.#replies
+    this.#replies = []
+    const frames = session.take(replies, this.#context)
+    reply['x-messages'] = frames.length
+    const limit = this.#options.messagesPerFrame
+    this.#writer.together(() => {
+      this.#writer.write(new Payload(replies.map(reply => replyText(reply, this.#log))), NO_FRAMES)
+      for (const some of limit > 0 ? chunks(frames, limit) : [frames]) this.#writer.write(this.#transport.payloads.of(some), some)
     })
   }
 
@@ -217,7 +242,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   #mayHold (session: ServerSession): boolean {
     if (session.removed || session.outlet !== this) return false
-    return session.pushes || session.batching || session.queueLength === 0
+    return session.pushes || session.batching || !session.urgent
   }
 
   #answer (session: ServerSession | undefined, message: ServerMessage, connects: boolean): Awaitable<void> {

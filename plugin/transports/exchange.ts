@@ -33,6 +33,8 @@ export class Exchange implements Holder {
   #toHold: ServerMessage | undefined
   #held: HeldConnect | undefined
   #answersConnect = false
+  // Whether what was delivered during the handshake follows its reply.
+  #welcomes = false
   #frames = NO_FRAMES
   #watched = false
 
@@ -88,9 +90,13 @@ export class Exchange implements Holder {
   #handshake (message: ServerMessage): Awaitable<void> {
     const { browsers } = this.#transport
     const browser = browsers.get(this.#key)
-    const session = this.#server.newSession(browser)
+    const session = this.#server.newSession(browser, this.request.headers['user-agent'])
     return andThen(receive(this.#server, session, message, this.#context), () => {
       this.#replies.push({ session, reply: message.reply })
+      if (session.state === 'handshaken' && session.allowMessageDeliveryDuringHandshake && session.queueLength > 0) {
+        this.#session = session
+        this.#welcomes = true
+      }
       if (session.state === 'handshaken' && browser.key !== this.#key) browsers.setCookie(this.request, this.reply, browser)
     })
   }
@@ -110,7 +116,7 @@ export class Exchange implements Holder {
 
   #holdOrAnswer (message: ServerMessage): Awaitable<void> {
     const session = this.#session as ServerSession
-    if (session.removed || this.#isGone || (session.queueLength > 0 && !session.batching)) return this.#answer()
+    if (session.removed || this.#isGone || (session.urgent && !session.batching)) return this.#answer()
     const browser = browserOf(session)
     if (browser?.mayHold === false) {
       this.#makePoll(session, message.reply)
@@ -157,7 +163,8 @@ export class Exchange implements Holder {
       return this.#end()
     }
     const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
-    if (session !== undefined && (this.#answersConnect || !session.metaConnectDeliveryOnly)) this.#frames = session.take(replies, this.#context)
+    if (session !== undefined && (this.#answersConnect || this.#welcomes || !session.metaConnectDeliveryOnly)) this.#frames = session.take(replies, this.#context)
+    if (this.#welcomes && replies[0] !== undefined) replies[0]['x-messages'] = this.#frames.length
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
     this.reply.header('content-type', this.#transport.contentType).send(this.#transport.write(this.#write(replies), this.request))
@@ -199,13 +206,9 @@ export class Exchange implements Holder {
   }
 
   #write (replies: readonly Reply[]): string {
-    let text = '['
-    for (const { json } of this.#frames) text += text.length > 1 ? `,${json}` : json
-    for (const reply of replies) {
-      const json = replyText(reply, this.request.log)
-      text += text.length > 1 ? `,${json}` : json
-    }
-    return text + ']'
+    const events = this.#frames.map(({ json }) => json)
+    const answers = replies.map(reply => replyText(reply, this.request.log))
+    return `[${(this.#welcomes ? [...answers, ...events] : [...events, ...answers]).join()}]`
   }
 
   // One line a request, without anything that the client wrote.

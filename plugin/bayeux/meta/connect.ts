@@ -11,15 +11,16 @@ export function connect (server: CometDServer, session: ServerSession, message: 
   const first = session.state === 'handshaken'
   session.state = 'connected'
   reply.successful = true
-  const interval = clamp(advice?.['interval'], options.maxClientInterval) ?? options.interval
-  message.holdFor = first ? 0 : clamp(advice?.['timeout'], options.maxClientTimeout) ?? options.timeout
+  const timing = session.effectiveTiming
+  const interval = clamp(advice?.['interval'], options.maxClientInterval) ?? timing.interval
+  message.holdFor = first ? 0 : clamp(advice?.['timeout'], options.maxClientTimeout) ?? timing.timeout
 
   const { told } = session
   if (first || advice !== undefined || told === undefined ||
-    told.timeout !== options.timeout || told.interval !== interval || told.connectionType !== connectionType) {
-    reply.advice = { ...server.advice('retry', interval), ...reply.advice }
+    told.timeout !== timing.timeout || told.interval !== interval || told.connectionType !== connectionType) {
+    reply.advice = { ...server.advice('retry', interval, timing), ...reply.advice }
   }
-  session.told = { timeout: options.timeout, interval, connectionType }
+  session.told = { timeout: timing.timeout, interval, connectionType }
 }
 
 /** Completes the reply to a connect that was held and is let go. */

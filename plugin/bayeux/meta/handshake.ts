@@ -25,9 +25,10 @@ export function handshake (server: CometDServer, session: ServerSession, message
     error ??= limit && `403:${limit}:handshake_denied`
     if (error !== undefined) return refuse(server, message, error)
     server.add(session, message, context)
+    const timing = session.effectiveTiming
     reply.successful = true
     reply.clientId = session.id
-    reply.advice = { ...server.advice('retry'), ...reply.advice }
+    reply.advice = { ...server.advice('retry', timing.interval, timing), ...reply.advice }
   })
 }
 

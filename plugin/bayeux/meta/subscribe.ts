@@ -1,9 +1,9 @@
+import { denial } from '../authorizers.js'
 import { andThen, type Awaitable, everyInTurn } from '../awaitable.js'
 import type { ServerChannel } from '../channel.js'
 import type { MessageContext } from '../context.js'
 import { invalidChannel, unknownSession } from '../refusals.js'
 import type { ServerMessage } from '../message.js'
-import { refusal } from '../policy.js'
 import type { CometDServer } from '../server.js'
 import type { ServerSession } from '../session.js'
 
@@ -45,8 +45,8 @@ function refuse (message: ServerMessage, error: string): false {
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
   if (channel.meta) return DENIED
   const known = channel.service || server.channels.get(channel.name) !== undefined
-  const created = known ? undefined : refusal(server.guests, server.policy, 'canCreate', [session, message, channel.name], CREATE_DENIED, context)
-  return andThen(created, error => error ?? refusal(server.guests, server.policy, 'canSubscribe', [session, message, channel], DENIED, context))
+  const created = known ? undefined : denial(server, 'create', session, message, channel, CREATE_DENIED, context)
+  return andThen(created, error => error ?? denial(server, 'subscribe', session, message, channel, DENIED, context))
 }
 
 function limit (server: CometDServer, session: ServerSession, channels: readonly ServerChannel[]): string | undefined {
