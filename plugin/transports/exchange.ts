@@ -163,7 +163,7 @@ export class Exchange implements Holder {
       return this.#end()
     }
     const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
-    if (session !== undefined && (this.#answersConnect || this.#welcomes || !session.metaConnectDeliveryOnly)) this.#frames = session.take(replies, this.#context)
+    if (session !== undefined && this.#takes(session, replies)) this.#frames = session.take(replies, this.#context)
     if (this.#welcomes && replies[0] !== undefined) replies[0]['x-messages'] = this.#frames.length
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
@@ -171,6 +171,11 @@ export class Exchange implements Holder {
     // Counted from when the answer has left; until then, from now.
     if (this.#answersConnect) session?.armExpiry()
     this.#end()
+  }
+
+  // What follows a handshake has to be counted in its reply, which an extension may have deleted.
+  #takes (session: ServerSession, replies: readonly Reply[]): boolean {
+    return this.#welcomes ? replies.length > 0 : this.#answersConnect || !session.metaConnectDeliveryOnly
   }
 
   // Nothing may be left open, whatever became of the answer.
