@@ -16,6 +16,8 @@ export const errors = {
   COMETD_ERR_EVENT_UNKNOWN: createError('COMETD_ERR_EVENT_UNKNOWN', "there is no event '%s'; there are %s", 500, TypeError),
   /** The application added something that is not a listener or an extension. */
   COMETD_ERR_HANDLER_INVALID: createError('COMETD_ERR_HANDLER_INVALID', '%s must be %s', 500, TypeError),
+  /** The remote call of a local session failed; `data` is what the service says, or a Bayeux error. */
+  COMETD_ERR_REMOTE_CALL_FAILED: createError('COMETD_ERR_REMOTE_CALL_FAILED', "the remote call '%s' failed", 500),
   /** Logged when a listener, policy or extension did not answer within `maxProcessing`. */
   COMETD_ERR_PROCESSING_TIMEOUT: createError('COMETD_ERR_PROCESSING_TIMEOUT', '%s did not answer within %s ms', 503),
   /** A request carried more messages than `maxMessages`. */

@@ -35,6 +35,7 @@ export const ServerOptions = Type.Object({
   maxSessions: count(50_000, 'Sessions of the server; more: `403:max_sessions:handshake_denied`'),
   maxSessionsPerCookie: count(100, 'Sessions bound to one browser cookie; more: `403:max_sessions_per_cookie:handshake_denied`'),
   maxChannels: count(10_000, 'Channels that clients created; more: `403:max_channels:create_denied` (subscribe), `403:max_channels:channel_create_denied` (publish)'),
+  maxRemoteCalls: count(100, 'Remote calls of one session that wait for their results; one more fails with `503:max_remote_calls:call_denied`'),
   maxQueue: count(1_000, 'Messages waiting for one session; one more and its `queueMaxed` listener decides, or the session is removed'),
   maxQueueBytes: count(1_048_576, 'Bytes of JSON waiting for one session; as `maxQueue`'),
 

@@ -39,7 +39,7 @@ export class Extensions<Extension extends AnyExtension> {
   // Outgoing messages pass the extensions in reverse.
   #outgoing: readonly Extension[] = []
 
-  constructor (owner: 'server' | 'session') {
+  constructor (owner: 'server' | 'session' | 'local session') {
     this.#what = `${owner} extension`
   }
 

@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
-import type { Route, ServerChannel } from './channel.js'
+import type { ChannelEvents, Route, ServerChannel } from './channel.js'
 import { Channels } from './channels.js'
 import { Clock } from './clock.js'
 import { ContextStore, type MessageContext } from './context.js'
@@ -10,9 +10,11 @@ import { Extensions, type ServerExtension } from './extensions.js'
 import { type Frame, freeze } from './frame.js'
 import { Failure, Guests } from './guests.js'
 import { Listeners } from './listeners.js'
+import { LocalSession } from './local-session.js'
 import { type Advice, type OutgoingMessage, type Reply, ServerMessage } from './message.js'
 import type { SecurityPolicy } from './policy.js'
 import { lateReply } from './refusals.js'
+import { remoteCallListener, type RemoteCallHandler, serviceListener, type ServiceHandler } from './services.js'
 import { type Binding, type ReleaseCause, type RemovalReason, ServerSession } from './session.js'
 
 /** The events of a server. */
@@ -141,6 +143,35 @@ export class CometDServer {
     return this.channels.create(name, initializers as Array<(channel: ServerChannel) => void>) as unknown as ServerChannel<Name>
   }
 
+  /**
+   * Answers the messages that clients publish to a channel or to those that a template matches: what `handler` gives, now or
+   * later, is delivered to the sender on the same channel.
+   * @returns takes the service away; gives whether it was there
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
+   */
+  service<Name extends string, Request = unknown, Response = unknown> (name: Name, handler: ServiceHandler<Name, Request, Response>): () => boolean {
+    return this.#serve(name, handler, serviceListener(this, handler as ServiceHandler))
+  }
+
+  /**
+   * Offers what clients call by `cometd.remoteCall(name, parameters)`. What `handler` gives, now or later, is the result. If it
+   * throws RemoteCallFailure, the call fails with its data; any other error is logged and not shown. Templates bind parameters
+   * here, too: `rooms/{id}/join`.
+   * @returns takes the offer away; gives whether it was there
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
+   */
+  remoteCall<Name extends string, Parameters = unknown, Result = unknown> (name: Name, handler: RemoteCallHandler<Name, Parameters, Result>): () => boolean {
+    return this.#serve(`/service/${name}`, handler, remoteCallListener(this, name, handler as RemoteCallHandler))
+  }
+
+  /**
+   * A client in this process. It has no session before its handshake.
+   * @param hint what its id begins with
+   */
+  newLocalSession (hint = 'local'): LocalSession {
+    return new LocalSession(this, hint)
+  }
+
   /** The session of that id, or undefined. */
   getServerSession (id: string): ServerSession | undefined {
     return this.#sessions.get(id)
@@ -178,6 +209,11 @@ export class CometDServer {
     const session = new ServerSession(this, this.#environment.newId(), binding)
     session.userAgent = userAgent === undefined ? undefined : shorten(userAgent)
     return session
+  }
+
+  /** The server's side of a local session that nobody knows yet. @internal */
+  newLocalServerSession (hint: string): ServerSession {
+    return new ServerSession(this, `${hint}_${this.#environment.newId()}`, undefined, true)
   }
 
   /**
@@ -222,7 +258,7 @@ export class CometDServer {
     const { outlet } = session
     if (farewell !== undefined && outlet === undefined) session.push(farewell)
     if (session.held) session.release(CAUSES[reason])
-    else if (farewell !== undefined) {
+    else if (farewell !== undefined && !session.local) {
       this.#farewells.set(session.id, session)
       this.clock.schedule(session, session.patience)
     }
@@ -380,6 +416,13 @@ export class CometDServer {
   /** Runs `code` later in this turn of the event loop, or at the beginning of the next. @internal */
   defer (code: () => void): void {
     this.#environment.defer(code)
+  }
+
+  #serve (name: string, handler: unknown, listener: ChannelEvents['message'] | ReturnType<typeof remoteCallListener>): () => boolean {
+    if (typeof handler !== 'function') throw new errors.COMETD_ERR_HANDLER_INVALID(`the handler of '${name}'`, 'a function')
+    const channel = this.createServerChannel(name)
+    channel.addListener('message', listener as ChannelEvents['message'])
+    return () => channel.removeListener('message', listener as ChannelEvents['message'])
   }
 
   async #end (): Promise<void> {

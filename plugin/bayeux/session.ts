@@ -10,7 +10,7 @@ import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
 import { checkMilliseconds } from './milliseconds.js'
 import { FrameQueue } from './queue.js'
 import { lateReply } from './refusals.js'
-import type { CometDServer } from './server.js'
+import type { CometDServer, Flushable } from './server.js'
 
 /** Why a session came to its end. */
 export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'close'
@@ -56,11 +56,7 @@ export interface Hold {
 }
 
 /** A connection over which a session's messages leave as soon as they are there, without a connect that waits for them. */
-export interface Outlet {
-  /** There is something to send. */
-  wake (): void
-  /** Sends it now. */
-  flush (): void
+export interface Outlet extends Flushable {
   /** The session is served elsewhere from now on. */
   leave (): void
   /** The session has ended, and its held connect was let go. `farewell` tells the client, if the server ended it. */
@@ -119,6 +115,8 @@ export class ServerSession {
   lastBroadcast = 0
   /** @internal */
   state: 'new' | 'handshaken' | 'connected' | 'removed' = 'new'
+  /** How many of its remote calls wait for their results. @internal */
+  remoteCalls = 0
   /** What the client was last told. @internal */
   told: Told | undefined
 
@@ -403,7 +401,7 @@ export class ServerSession {
 
   /** Whether messages leave by themselves. @internal */
   get pushes (): boolean {
-    return this.#outlet !== undefined && !this.#metaConnectDeliveryOnly
+    return this.#outlet !== undefined && (this.local || !this.#metaConnectDeliveryOnly)
   }
 
   /** @internal */
@@ -519,7 +517,7 @@ export class ServerSession {
 
   #wake (): void {
     if (this.#batches > 0 || !this.#queue.due) return
-    if (this.pushes) this.#outlet?.wake()
+    if (this.pushes) this.#server.flushLater(this.#outlet as Outlet)
     else if (this.#hold !== undefined) this.#server.flushLater(this)
   }
 

@@ -11,7 +11,6 @@ import type { Frame } from '../bayeux/frame.js'
 import { type Reply, ServerMessage } from '../bayeux/message.js'
 import { settle } from '../bayeux/meta/connect.js'
 import { receive } from '../bayeux/receive.js'
-import type { Flushable } from '../bayeux/server.js'
 import type { Outlet, ReleaseCause, RemovalReason, ServerSession } from '../bayeux/session.js'
 import { faultIn, messagesOf } from './batch.js'
 import { HeldConnect, type Holder } from './held-connect.js'
@@ -32,7 +31,7 @@ const POLICY_VIOLATION = 1008
 const TOO_BIG = 1009
 
 /** One WebSocket. It serves one session at a time. */
-export class Connection extends AsyncResource implements Holder, Outlet, Flushable, Timed {
+export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   tick = -1
   due = 0
   awaited = false
@@ -80,10 +79,6 @@ export class Connection extends AsyncResource implements Holder, Outlet, Flushab
   onTime (): void {
     if (this.#session === undefined) this.close(POLICY_VIOLATION, 'handshake timeout')
     else this.close(GOING_AWAY, 'idle timeout')
-  }
-
-  wake (): void {
-    this.#transport.server.flushLater(this)
   }
 
   /** Sends what is queued and what was answered, as far as the socket takes it. */
