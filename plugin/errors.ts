@@ -24,8 +24,8 @@ export const errors = {
   COMETD_ERR_TOO_MANY_MESSAGES: createError('COMETD_ERR_TOO_MANY_MESSAGES', 'a request may carry %s messages at most', 413),
   /** A page of a foreign origin tried to open a WebSocket. */
   COMETD_ERR_ORIGIN_FORBIDDEN: createError('COMETD_ERR_ORIGIN_FORBIDDEN', 'pages of this origin may not open a WebSocket', 403),
-  /** A request of callback-polling whose `jsonp` is not the name of a function. */
-  COMETD_ERR_CALLBACK_INVALID: createError('COMETD_ERR_CALLBACK_INVALID', 'jsonp must be one name of up to 64 letters, digits and _ . -', 400),
+  /** A request of callback-polling that does not name a function. */
+  COMETD_ERR_CALLBACK_INVALID: createError('COMETD_ERR_CALLBACK_INVALID', '%s must be one name of up to %s letters, digits and _ . -', 400),
   /** A request of callback-polling, or a WebSocket message, that is not made of Bayeux messages. */
   COMETD_ERR_MESSAGES_INVALID: createError('COMETD_ERR_MESSAGES_INVALID', 'messages%s: %s', 400),
   /** A request that no enabled transport understands, such as a plain GET. */

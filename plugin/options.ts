@@ -23,6 +23,8 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   allowedOrigins?: 'same-host' | '*' | string[] | ((origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>)
   /** Compression of WebSocket messages. Default: none. `true`: with bounded settings; an object: with these and options of ws. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
+  /** WebSocket subprotocol that clients have to offer. Default: any, or none. */
+  protocol?: string
   /** Extensions of CometD to be added. Default: none. */
   extensions?: { acknowledgement?: boolean }
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */

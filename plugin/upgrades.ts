@@ -22,17 +22,19 @@ export function maxMessageSize (fastify: FastifyInstance, { registration }: Chec
  * @throws COMETD_ERR_OPTION_INVALID if there are options for it, but it belongs to the application
  */
 export async function addUpgrades (fastify: FastifyInstance, options: CheckedOptions): Promise<void> {
-  const { transports, perMessageDeflate } = options.registration
+  const { transports, perMessageDeflate, protocol } = options.registration
   if (!transports.includes('websocket')) return
   const maxPayload = maxMessageSize(fastify, options)
   if (fastify.hasDecorator('websocketServer')) {
     if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
+    if (protocol !== undefined) throw new errors.COMETD_ERR_OPTION_INVALID('protocol', 'the application has registered @fastify/websocket, with options of its own')
     const { maxPayload: shared = 0 } = fastify.websocketServer.options
     if (shared === 0 || shared > maxPayload) fastify.log.warn({ maxPayload: shared, maxMessageSize: maxPayload }, 'the maxPayload of @fastify/websocket is more than a CometD client may send')
     return
   }
   const server: WebsocketPluginOptions['options'] = {
     maxPayload,
+    ...(protocol !== undefined && { handleProtocols: () => protocol }),
     perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) }
   }
   // Of several scopes with a plugin of their own one takes the upgrade requests. All know such a request when they see it.
@@ -57,12 +59,16 @@ function closeRefused (fastify: FastifyInstance, { server }: CheckedOptions): vo
 
 /** Lets through the upgrade requests that may become a WebSocket. */
 export function gate ({ registration }: CheckedOptions): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
-  const { transports, allowedOrigins } = registration
+  const { transports, allowedOrigins, protocol } = registration
   return async request => {
     if (!request.ws) return
-    if (!transports.includes('websocket')) throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN()
+    if (!transports.includes('websocket') || !offers(request, protocol)) throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN()
     if (!await isAllowed(request, allowedOrigins)) throw new errors.COMETD_ERR_ORIGIN_FORBIDDEN()
   }
+}
+
+function offers ({ headers }: FastifyRequest, protocol: string | undefined): boolean {
+  return protocol === undefined || (headers['sec-websocket-protocol'] ?? '').split(',').some(offered => offered.trim() === protocol)
 }
 
 async function isAllowed (request: FastifyRequest, allowed: CheckedOptions['registration']['allowedOrigins']): Promise<boolean> {

@@ -54,8 +54,11 @@ export const ServerOptions = Type.Object({
   browserCookieSameSite: Type.Union([Type.Literal('Strict'), Type.Literal('Lax'), Type.Literal('None')], { default: 'Lax', description: '`SameSite` of the cookie' }),
   browserCookiePartitioned: Type.Boolean({ default: false, description: '`Partitioned` of the cookie' }),
   maxSessionsPerBrowser: Type.Integer({ default: 1, minimum: -1, description: 'Connects held at a time for one browser cookie; the others poll every `multiSessionInterval`. 0: none is held, -1: no limit' }),
+  http2MaxSessionsPerBrowser: Type.Integer({ default: -1, minimum: -1, description: 'As `maxSessionsPerBrowser`, over HTTP/2, which has one connection for all of them' }),
   multiSessionInterval: Type.Integer({ default: 2_000, minimum: -1, maximum: LONGEST_TIMER, description: '`advice.interval` of the connects beyond `maxSessionsPerBrowser` (ms); 0 or less: they are refused' }),
   duplicateMetaConnectHttpResponseCode: Type.Integer({ default: 500, minimum: 400, maximum: 599, description: 'HTTP status of a held connect that a newer one of its session displaces' }),
+  callbackParameter: Type.String({ default: 'jsonp', pattern: '^\\w+$', description: 'Name of the query parameter that names the function to call, in callback-polling' }),
+  callbackParameterMaxLength: count(64, 'Characters of the name of that function'),
   trustClientSession: Type.Boolean({ default: false, description: 'Find a session by its id alone when the cookie does not vouch for it: for clients without cookies. Read docs/security.md first' })
 }, { additionalProperties: false })
 
@@ -67,6 +70,7 @@ export const RegistrationOptions = Type.Object({
   maxMessageSize: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a WebSocket message; more: the socket is closed with 1009. Default: `bodyLimit`' })),
   allowedOrigins: Type.Union([Type.Literal('same-host'), Type.Literal('*'), Type.Array(Type.String()), Type.Function([], Type.Unknown())], { default: 'same-host', description: 'Whose pages may open a WebSocket; others: HTTP 403 `COMETD_ERR_ORIGIN_FORBIDDEN`. A list of origins, or a function `(origin, request)` that gives a boolean or a promise of one. Clients without `Origin` are no pages: only a function can refuse them' }),
   perMessageDeflate: Type.Union([Type.Boolean(), Type.Object({})], { default: false, description: 'Compression of WebSocket messages: `true` for bounded settings, or options of ws, put over these' }),
+  protocol: Type.Optional(Type.String({ pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'WebSocket subprotocol that clients have to offer. Default: any, or none' })),
   extensions: Type.Object({ acknowledgement: Type.Optional(Type.Boolean()) }, { default: {}, additionalProperties: false, description: 'Extensions of CometD to be added: `acknowledgement`. See docs/extensions.md' }),
   logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
   routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),

@@ -128,6 +128,8 @@ export class Channels {
   }
 
   #sweep (): void {
+    const { clock, counters } = this.#server
+    const start = clock.now()
     for (const channel of this.#idle) {
       if (!channel.unused) {
         channel.idleSweeps = 0
@@ -137,7 +139,8 @@ export class Channels {
         this.#remove(channel)
       }
     }
-    if (this.#idle.size > 0) this.#server.clock.schedule(this.#sweeper, this.#server.options.sweepPeriod)
+    counters.swept(clock.now() - start)
+    if (this.#idle.size > 0) clock.schedule(this.#sweeper, this.#server.options.sweepPeriod)
   }
 
   #remove (channel: ServerChannel): void {

@@ -17,6 +17,7 @@ export function receive (server: CometDServer, session: ServerSession | undefine
     server.log.error({ err }, 'message could not be processed')
     message.refuse('500::internal_error')
   }
+  server.counters.messagesIn++
   try {
     const received = take(server, session, message, context)
     return isThenable(received) ? (received as Promise<void>).catch(failed) : received

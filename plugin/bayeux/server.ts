@@ -5,6 +5,9 @@ import type { ChannelEvents, Route, ServerChannel } from './channel.js'
 import { Channels } from './channels.js'
 import { Clock } from './clock.js'
 import { ContextStore, type MessageContext } from './context.js'
+import { Counters } from './counters.js'
+import { diagnostics } from './diagnostics.js'
+import { type Dump, dump, statistics, type Statistics } from './dump.js'
 import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
 import { type Frame, freeze } from './frame.js'
@@ -36,6 +39,8 @@ export interface ServerEvents {
 export interface Transport {
   /** Its connection type (B27). */
   readonly name: string
+  /** How many connects it holds; the sessions count. */
+  held: number
   /** Ends what is open; no session is left. Resolves when what is on its way out has left. */
   close (): Promise<void>
   /** Gives up what has not left by now. */
@@ -72,6 +77,8 @@ export class CometDServer {
   /** @internal */
   readonly channels: Channels
   /** @internal */
+  readonly counters = new Counters()
+  /** @internal */
   closed = false
 
   readonly #environment: Environment
@@ -100,6 +107,16 @@ export class CometDServer {
   /** What belongs to the message that is being processed; empty outside a message. */
   get context (): MessageContext {
     return this.#contexts.current
+  }
+
+  /** What the server is doing, and has done since it was made. */
+  get statistics (): Statistics {
+    return statistics(this)
+  }
+
+  /** Everything that the server knows, as plain JSON: sessions, channels, transports, queues. It contains session ids. */
+  dump (): Dump {
+    return dump(this)
   }
 
   get extensions (): ServerExtension[] {
@@ -195,6 +212,16 @@ export class CometDServer {
   }
 
   /** @internal */
+  get sessions (): IterableIterator<ServerSession> {
+    return this.#sessions.values()
+  }
+
+  /** @internal */
+  get transports (): readonly Transport[] {
+    return this.#transports
+  }
+
+  /** @internal */
   get connectionTypes (): string[] {
     return this.#transports.map(transport => transport.name)
   }
@@ -243,7 +270,9 @@ export class CometDServer {
     session.state = 'handshaken'
     session.binding = session.binding?.join()
     session.armExpiry()
+    this.counters.handshakes++
     this.log.debug({ session: session.id }, 'session added')
+    if (diagnostics.sessionAdded.hasSubscribers) diagnostics.sessionAdded.publish({ server: this, session, message })
     this.tell('sessionAdded', [session, message], context)
   }
 
@@ -251,6 +280,7 @@ export class CometDServer {
   remove (session: ServerSession, reason: RemovalReason, context?: MessageContext, farewell?: Frame): boolean {
     if (!this.#sessions.delete(session.id)) return false
     this.log.debug({ session: session.id, reason }, 'session removed')
+    if (diagnostics.sessionRemoved.hasSubscribers) diagnostics.sessionRemoved.publish({ server: this, session, reason })
     this.tell('sessionRemoved', [session, reason === 'timeout', reason], context)
     session.end(reason, context)
     session.binding?.leave()
@@ -273,7 +303,10 @@ export class CometDServer {
 
   /** The time of a session has run out. @internal */
   expire (session: ServerSession): void {
-    if (!this.#farewells.delete(session.id)) this.remove(session, 'timeout')
+    this.counters.messagesDropped += session.queueLength
+    if (this.#farewells.delete(session.id)) return
+    this.counters.expiries++
+    this.remove(session, 'timeout')
   }
 
   /** Takes a disconnected session for the last time. @internal */
@@ -287,6 +320,7 @@ export class CometDServer {
     if (session.subscriptionSet.has(channel)) return
     channel.subscribe(session)
     session.subscribe(channel)
+    if (diagnostics.subscribed.hasSubscribers) diagnostics.subscribed.publish({ server: this, session, channel, message })
     const args = [channel, session, message] as const
     this.guests.tell('subscribed', channel.listeners('subscribed'), args, context)
     this.tell('subscribed', args, context)
@@ -297,6 +331,7 @@ export class CometDServer {
     if (!session.subscriptionSet.has(channel)) return
     session.unsubscribe(channel)
     channel.unsubscribe(session)
+    if (diagnostics.unsubscribed.hasSubscribers) diagnostics.unsubscribed.publish({ server: this, session, channel, message })
     const args = [channel, session, message] as const
     this.guests.tell('unsubscribed', channel.listeners('unsubscribed'), args, context)
     this.tell('unsubscribed', args, context)
@@ -435,6 +470,7 @@ export class CometDServer {
   }
 
   #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
+    if (diagnostics.publish.hasSubscribers) diagnostics.publish.publish({ server: this, sender, channel, message })
     // One copy for a session, however many of its patterns match (B75).
     const broadcast = ++this.#broadcasts
     const route = channel.route(this.channels.generation)

@@ -1,6 +1,7 @@
 import { type Awaitable, andThen, Lane } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
+import { diagnostics } from './diagnostics.js'
 import { Extensions, type SessionExtension } from './extensions.js'
 import { type Frame, thaw } from './frame.js'
 import { type Callback, tellCaller } from './guests.js'
@@ -49,6 +50,8 @@ export interface Told {
 
 /** A held connect, as a session sees it. */
 export interface Hold {
+  /** Who holds it. */
+  readonly transport: { held: number }
   readonly message: ServerMessage
   readonly context: MessageContext
   /** Answers the connect. */
@@ -365,6 +368,7 @@ export class ServerSession {
   /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
   take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
     const frames = this.#queue.take(bytes)
+    this.#server.counters.messagesOut += frames.length
     if (this.#lazyTimer !== undefined && this.#queue.length === 0) this.#server.clock.cancel(this.#lazyTimer)
     const listeners = this.#listeners.of('queueDrain')
     if (listeners.length === 0) return frames
@@ -377,6 +381,7 @@ export class ServerSession {
 
   /** Puts back, in order, what could not be sent. @internal */
   restore (frames: readonly Frame[]): void {
+    this.#server.counters.messagesOut -= frames.length
     this.#queue.putBack(frames)
     this.#wake()
   }
@@ -413,6 +418,7 @@ export class ServerSession {
   hold (hold: Hold, milliseconds: number): void {
     this.release('displaced')
     this.#hold = hold
+    hold.transport.held++
     this.#server.clock.schedule(this, milliseconds, true)
     this.#server.guests.tell('suspended', this.#listeners.of('suspended'), [this, hold.message, milliseconds], hold.context)
   }
@@ -428,6 +434,7 @@ export class ServerSession {
   /** Forgets a held connect whose client went away, or which is being answered. @internal */
   abandon (hold: Hold, timeout = false): void {
     this.#hold = undefined
+    hold.transport.held--
     this.armExpiry()
     this.#server.guests.tell('resumed', this.#listeners.of('resumed'), [this, hold.message, timeout], hold.context)
   }
@@ -487,6 +494,8 @@ export class ServerSession {
       if (!this.#queue.hasRoomFor(frame, options) && !this.#makeRoomFor(frame, context)) return false
     }
     this.push(frame)
+    this.#server.counters.queued(this.#queue.length, this.#queue.bytes)
+    if (diagnostics.deliver.hasSubscribers) diagnostics.deliver.publish({ server: this.#server, session: this, sender, message: frame.message })
     const listeners = this.#listeners.of('queueOffer')
     if (listeners.length > 0) this.#server.guests.tell('queueOffer', listeners, [this, frame.message], context)
     if (frame.lazyTimeout === undefined) this.#wake()
@@ -499,12 +508,17 @@ export class ServerSession {
       case 'keep':
         return true
       case 'dropNewest':
+        this.#server.counters.messagesDropped++
         return false
       case 'dropOldest':
-        while (this.#queue.length > 0 && !this.#queue.hasRoomFor(frame, this.#server.options)) this.#queue.dropOldest()
+        while (this.#queue.length > 0 && !this.#queue.hasRoomFor(frame, this.#server.options)) {
+          this.#queue.dropOldest()
+          this.#server.counters.messagesDropped++
+        }
         return true
       default:
         this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queue.bytes }, 'session removed: its queue is full')
+        this.#server.counters.messagesDropped += this.#queue.length + 1
         this.#server.remove(this, 'queueMaxed', context)
         return false
     }

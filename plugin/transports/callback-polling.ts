@@ -6,7 +6,7 @@ import { faultIn, readParameters, type ReadJson } from './batch.js'
 import type { Browsers } from './browser.js'
 import { Polling } from './polling.js'
 
-const CALLBACK = /^[\w.-]{1,64}$/
+const CALLBACK = /^[\w.-]+$/
 // In JSON they are text, in a script of old browsers they are line ends.
 const LINE_ENDS = /[\u2028\u2029]/g
 
@@ -24,10 +24,14 @@ export class CallbackPolling extends Polling {
 
   /** @throws COMETD_ERR_TRANSPORT_UNKNOWN, COMETD_ERR_CALLBACK_INVALID, COMETD_ERR_MESSAGES_INVALID, or that of the JSON reader */
   call (request: FastifyRequest, reply: FastifyReply): void {
+    const { callbackParameter, callbackParameterMaxLength } = this.server.options
     const parameters = parametersOf(request)
-    const callbacks = parameters.getAll('jsonp')
+    const callbacks = parameters.getAll(callbackParameter)
     if (callbacks.length === 0 || !parameters.has('message')) throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN()
-    if (callbacks.length > 1 || !CALLBACK.test(callbacks[0] as string)) throw new errors.COMETD_ERR_CALLBACK_INVALID()
+    const [callback] = callbacks as [string]
+    if (callbacks.length > 1 || callback.length > callbackParameterMaxLength || !CALLBACK.test(callback)) {
+      throw new errors.COMETD_ERR_CALLBACK_INVALID(callbackParameter, callbackParameterMaxLength)
+    }
     const body = readParameters(parameters, this.#readJson)
     const fault = faultIn(body)
     if (fault !== undefined) throw new errors.COMETD_ERR_MESSAGES_INVALID(fault.path, fault.message)
@@ -38,7 +42,7 @@ export class CallbackPolling extends Polling {
   // The comment keeps the beginning of the answer from being chosen by who chose the name of the function.
   write (json: string, request: FastifyRequest): string {
     const script = json.replace(LINE_ENDS, end => end === '\u2028' ? '\\u2028' : '\\u2029')
-    return `/**/${parametersOf(request).get('jsonp') as string}(${script});`
+    return `/**/${parametersOf(request).get(this.server.options.callbackParameter) as string}(${script});`
   }
 }
 

@@ -142,6 +142,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (this.#closing !== undefined) return
     if (isBinary) return this.#violate(UNSUPPORTED_DATA, 'binary message')
     if ((data as Buffer).length > this.#transport.maxMessageSize) return this.#violate(TOO_BIG, 'message too big')
+    this.#transport.server.counters.bytesIn += (data as Buffer).length
     let body: unknown
     try {
       body = this.#transport.readJson((data as Buffer).toString())
@@ -169,7 +170,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     return andThen(receive(server, session, message, this.#context), () => {
       const connected = connects && message.reply.successful === true
       if (connected && alone && message.holdFor > 0 && this.#mayHold(session as ServerSession)) {
-        this.#held = new HeldConnect(this, message, this.#context)
+        this.#held = new HeldConnect(this.#transport, this, message, this.#context)
         session?.hold(this.#held, message.holdFor)
         return
       }
@@ -199,8 +200,8 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     reply['x-messages'] = frames.length
     const limit = this.#options.messagesPerFrame
     this.#writer.together(() => {
-      this.#writer.write(new Payload(replies.map(reply => replyText(reply, this.#log))), NO_FRAMES)
-      for (const some of limit > 0 ? chunks(frames, limit) : [frames]) this.#writer.write(this.#transport.payloads.of(some), some)
+      this.#write(new Payload(replies.map(reply => replyText(reply, this.#log))), NO_FRAMES)
+      for (const some of limit > 0 ? chunks(frames, limit) : [frames]) this.#write(this.#transport.payloads.of(some), some)
     })
   }
 
@@ -251,7 +252,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   }
 
   #reply (reply: Reply): void {
-    if (reply.successful === false) this.#log.debug({ session: this.#session?.id }, 'message refused')
+    if (reply.successful === false) {
+      this.#transport.server.counters.refused(reply.error)
+      this.#log.debug({ session: this.#session?.id }, 'message refused')
+    }
     this.#replies.push(reply)
   }
 
@@ -287,16 +291,21 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     // A listener of 'queueDrain' may have removed them all.
     if (frames.length === 0 && replies.length === 0) return
     const limit = this.#options.messagesPerFrame
-    if (replies.length === 0 && (limit === 0 || frames.length <= limit)) return this.#writer.write(this.#transport.payloads.of(frames), frames)
+    if (replies.length === 0 && (limit === 0 || frames.length <= limit)) return this.#write(this.#transport.payloads.of(frames), frames)
     this.#replies = []
     if (limit > 0) return this.#sendInSmallFrames(frames, replies, limit)
-    this.#writer.write(new Payload([...frames.map(({ json }) => json), ...replies.map(reply => replyText(reply, this.#log))]), frames)
+    this.#write(new Payload([...frames.map(({ json }) => json), ...replies.map(reply => replyText(reply, this.#log))]), frames)
+  }
+
+  #write (payload: Payload, frames: readonly Frame[]): void {
+    this.#transport.server.counters.bytesOut += payload.bytes
+    this.#writer.write(payload, frames)
   }
 
   #sendInSmallFrames (frames: readonly Frame[], replies: readonly Reply[], limit: number): void {
     this.#writer.together(() => {
-      for (const some of chunks(frames, limit)) this.#writer.write(this.#transport.payloads.of(some), some)
-      for (const some of chunks(replies, limit)) this.#writer.write(new Payload(some.map(reply => replyText(reply, this.#log))), NO_FRAMES)
+      for (const some of chunks(frames, limit)) this.#write(this.#transport.payloads.of(some), some)
+      for (const some of chunks(replies, limit)) this.#write(new Payload(some.map(reply => replyText(reply, this.#log))), NO_FRAMES)
     })
   }
 

@@ -118,12 +118,12 @@ export class Exchange implements Holder {
     const session = this.#session as ServerSession
     if (session.removed || this.#isGone || (session.urgent && !session.batching)) return this.#answer()
     const browser = browserOf(session)
-    if (browser?.mayHold === false) {
+    if (browser?.mayHold(this.#overHttp2) === false) {
       this.#makePoll(session, message.reply)
       return this.#answer()
     }
-    if (browser !== undefined) browser.held++
-    this.#held = new HeldConnect(this, message, this.#context)
+    browser?.hold(this.#overHttp2)
+    this.#held = new HeldConnect(this.#transport, this, message, this.#context)
     this.#watch()
     session.hold(this.#held, message.holdFor)
   }
@@ -144,8 +144,7 @@ export class Exchange implements Holder {
 
   #unhold (): void {
     this.#held = undefined
-    const browser = browserOf(this.#session as ServerSession)
-    if (browser !== undefined) browser.held--
+    browserOf(this.#session as ServerSession)?.letGo(this.#overHttp2)
   }
 
   #answer (): Awaitable<void> {
@@ -167,7 +166,9 @@ export class Exchange implements Holder {
     if (this.#welcomes && replies[0] !== undefined) replies[0]['x-messages'] = this.#frames.length
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
-    this.reply.header('content-type', this.#transport.contentType).send(this.#transport.write(this.#write(replies), this.request))
+    const text = this.#transport.write(this.#write(replies), this.request)
+    this.#server.counters.bytesOut += Buffer.byteLength(text)
+    this.reply.header('content-type', this.#transport.contentType).send(text)
     // Counted from when the answer has left; until then, from now.
     if (this.#answersConnect) session?.armExpiry()
     this.#end()
@@ -204,6 +205,10 @@ export class Exchange implements Holder {
     this.#transport.done()
   }
 
+  get #overHttp2 (): boolean {
+    return http2StreamOf(this.reply) !== undefined
+  }
+
   // The client has gone, or somebody else has answered.
   get #isGone (): boolean {
     const { raw } = this.reply
@@ -218,8 +223,10 @@ export class Exchange implements Holder {
 
   // One line a request, without anything that the client wrote.
   #logRefusals (replies: readonly Reply[]): void {
-    const { length } = replies.filter(reply => reply.successful === false)
-    if (length > 0) this.request.log.info({ session: this.#session?.id, refused: length }, 'messages refused')
+    const refused = replies.filter(reply => reply.successful === false)
+    if (refused.length === 0) return
+    for (const { error } of refused) this.#server.counters.refused(error)
+    this.request.log.info({ session: this.#session?.id, refused: refused.length }, 'messages refused')
   }
 
   // What fails here is not a message but the request: it gets an HTTP error, and nothing stays open.

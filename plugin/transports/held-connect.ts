@@ -10,12 +10,14 @@ export interface Holder {
 
 /** A held `/meta/connect`. What happens when it is let go belongs to its own message, not to the one that lets it go. */
 export class HeldConnect extends AsyncResource implements Hold {
+  readonly transport: { held: number }
   readonly message: ServerMessage
   readonly context: MessageContext
   readonly #holder: Holder
 
-  constructor (holder: Holder, message: ServerMessage, context: MessageContext) {
+  constructor (transport: { held: number }, holder: Holder, message: ServerMessage, context: MessageContext) {
     super('fastify-cometd.connect')
+    this.transport = transport
     this.#holder = holder
     this.message = message
     this.context = context

@@ -8,11 +8,14 @@ const TEXT = { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }
 /** A WebSocket message on its way out. */
 export class Payload {
   readonly text: string
+  /** Length of the text in UTF-8. */
+  readonly bytes: number
   #wire: Buffer | undefined
 
   /** @param messages Bayeux messages as JSON */
   constructor (messages: readonly string[]) {
     this.text = `[${messages.join()}]`
+    this.bytes = Buffer.byteLength(this.text)
   }
 
   /** The WebSocket frame, as it is for every socket without extensions. */

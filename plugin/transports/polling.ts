@@ -24,6 +24,7 @@ export abstract class Polling implements Transport {
   abstract readonly contentType: string
   readonly server: CometDServer
   readonly browsers: Browsers
+  held = 0
   #open = 0
   #whenDone: (() => void) | undefined
 
@@ -40,6 +41,7 @@ export abstract class Polling implements Transport {
     const { maxMessages } = this.server.options
     if (messages.length > maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(maxMessages)
     this.#open++
+    this.server.counters.bytesIn += Number(request.headers['content-length'] ?? 0)
     new Exchange(this, request, reply, messages).start()
   }
 

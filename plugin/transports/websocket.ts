@@ -9,6 +9,7 @@ import { Payloads } from './payloads.js'
 /** Bayeux messages in WebSocket messages, which leave as soon as they are there (B2). */
 export class WebSocketTransport implements Transport {
   readonly name = 'websocket'
+  held = 0
   readonly server: CometDServer
   readonly browsers: Browsers
   readonly payloads: Payloads
