@@ -5,7 +5,7 @@ import type { TimeSource } from './bayeux/clock.js'
 import { CometDServer } from './bayeux/server.js'
 import { addContentTypes, jsonReader } from './content-types.js'
 import type { CheckedOptions } from './options.js'
-import { AcknowledgedMessagesExtension } from './extensions/acknowledged-messages.js'
+import { addExtensions } from './extensions/index.js'
 import { addGetRoutes, addPostRoutes } from './routes.js'
 import { Browsers } from './transports/browser.js'
 import { CallbackPolling } from './transports/callback-polling.js'
@@ -24,14 +24,15 @@ const newId = (): string => randomBytes(20).toString('hex')
 
 /** Builds the server, with the extensions that the options name. */
 export function buildServer (options: CheckedOptions, log: FastifyBaseLogger): CometDServer {
+  const { extensions, clock: time = systemTime } = options.registration
   const server = new CometDServer(options.server, {
-    time: options.registration.clock ?? systemTime,
+    time,
     log,
     newId,
     random: Math.random,
     defer: setImmediate
   })
-  if (options.registration.extensions.acknowledgement) server.addExtension(new AcknowledgedMessagesExtension())
+  addExtensions(server, extensions, () => time.now())
   return server
 }
 

@@ -5,6 +5,7 @@ import type { PerMessageDeflateOptions } from 'ws'
 import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
 import type { TimeSource } from './bayeux/clock.js'
 import { errors } from './errors.js'
+import type { ExtensionOptions } from './extensions/index.js'
 
 /** What a route of the plugin takes from the application: hooks are added, `schema` and its compiler are the plugin's own. */
 export type RouteOptions = Omit<RouteShorthandOptions, 'schema' | 'attachValidation' | 'validatorCompiler' | 'serializerCompiler' | 'bodyLimit'>
@@ -26,7 +27,7 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   /** WebSocket subprotocol that clients have to offer. Default: any, or none. */
   protocol?: string
   /** Extensions of CometD to be added. Default: none. */
-  extensions?: { acknowledgement?: boolean }
+  extensions?: ExtensionOptions
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */
   logLevel?: LogLevel
   /** Merged into the routes. */

@@ -11,9 +11,6 @@ export class Browser implements Binding {
   /** Value of the cookie. */
   readonly key: string
   readonly #browsers: Browsers
-  // Connects over HTTP/1.1, which has few connections for each browser, and over HTTP/2.
-  #held = 0
-  #heldOverHttp2 = 0
   #sessions = 0
 
   constructor (browsers: Browsers, key: string) {
@@ -29,19 +26,19 @@ export class Browser implements Binding {
   mayHold (overHttp2: boolean): boolean {
     const { maxSessionsPerBrowser, http2MaxSessionsPerBrowser } = this.#browsers.options
     const limit = overHttp2 ? http2MaxSessionsPerBrowser : maxSessionsPerBrowser
-    return limit < 0 || (overHttp2 ? this.#heldOverHttp2 : this.#held) < limit
+    return limit < 0 || (overHttp2 ? this.heldOverHttp2 : this.held) < limit
   }
 
   /** One more connect is held. */
   hold (overHttp2: boolean): void {
-    if (overHttp2) this.#heldOverHttp2++
-    else this.#held++
+    if (overHttp2) this.heldOverHttp2++
+    else this.held++
   }
 
   /** One of its held connects was let go. */
   letGo (overHttp2: boolean): void {
-    if (overHttp2) this.#heldOverHttp2--
-    else this.#held--
+    if (overHttp2) this.heldOverHttp2--
+    else this.held--
   }
 
   join (): Browser {

@@ -138,6 +138,10 @@ t.test('whatever clients do over both transports, each session is held or will e
       const { held: counted } = binding as unknown as { held: number }
       if (counted !== (held.get(binding) ?? 0)) throw new Error(`counted ${counted} held connects, there are ${held.get(binding)}`)
     }
+    const { heldConnects } = harness.cometd.statistics
+    const all = Object.values(heldConnects).reduce((sum, count) => sum + count)
+    const now = [...harness.cometd.sessions].filter(session => session.held).length
+    if (all !== now) throw new Error(`counted ${JSON.stringify(heldConnects)} held connects, there are ${now}`)
     for (const track of tracks) {
       read(track)
       if (new Set(track.got).size !== track.got.length) throw new Error(`twice: ${track.got.join()}`)
