@@ -1,11 +1,11 @@
 import { type TSchema } from '@sinclair/typebox'
-import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { FastifyRequest, LogLevel, RouteShorthandOptions } from 'fastify'
 import type { PerMessageDeflateOptions } from 'ws'
 import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
 import type { TimeSource } from './bayeux/clock.js'
 import { errors } from './errors.js'
 import type { ExtensionOptions } from './extensions/index.js'
+import { optionCheck } from './option-check.js'
 
 /** What a route of the plugin takes from the application: hooks are added, `schema` and its compiler are the plugin's own. */
 export type RouteOptions = Omit<RouteShorthandOptions, 'schema' | 'attachValidation' | 'validatorCompiler' | 'serializerCompiler' | 'bodyLimit'>
@@ -46,7 +46,7 @@ export interface CheckedOptions {
 // What Fastify itself adds to, or reads from, the options of a plugin.
 const FASTIFY_OPTIONS = ['prefix', 'logSerializers', 'encapsulate']
 
-const checks = new Map(Object.entries<TSchema>(Options.properties).map(([name, schema]) => [name, TypeCompiler.Compile(schema)]))
+const checks = new Map(Object.entries<TSchema>(Options.properties).map(([name, schema]) => [name, optionCheck(name, schema)]))
 
 /**
  * Checks the options that the application gives. Its object is neither kept nor changed.
@@ -79,13 +79,7 @@ function defineLive (server: object, name: string, initial: unknown): void {
 }
 
 function check (name: string, value: unknown): void {
-  const validator = checks.get(name)
-  if (validator === undefined) throw new errors.COMETD_ERR_OPTION_INVALID(name, 'there is no such option')
-  if (validator.Check(value)) return
-  throw new errors.COMETD_ERR_OPTION_INVALID(name, expectation(Options.properties[name as keyof typeof Options.properties], validator.Errors(value).First()?.message as string))
-}
-
-function expectation (schema: TSchema, message: string): string {
-  const choices = (schema['anyOf'] as TSchema[] | undefined)?.map(choice => JSON.stringify(choice['const'] ?? choice['type']))
-  return choices === undefined ? message : `Expected one of ${choices.join(', ')}`
+  const checkOption = checks.get(name)
+  if (checkOption === undefined) throw new errors.COMETD_ERR_OPTION_INVALID(name, 'there is no such option')
+  checkOption(value)
 }

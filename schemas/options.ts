@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { ExtensionOptions } from './extensions.js'
 
 const LONGEST_TIMER = 2 ** 31 - 1
 
@@ -71,13 +72,7 @@ export const RegistrationOptions = Type.Object({
   allowedOrigins: Type.Union([Type.Literal('same-host'), Type.Literal('*'), Type.Array(Type.String()), Type.Function([], Type.Unknown())], { default: 'same-host', description: 'Whose pages may open a WebSocket; others: HTTP 403 `COMETD_ERR_ORIGIN_FORBIDDEN`. A list of origins, or a function `(origin, request)` that gives a boolean or a promise of one. Clients without `Origin` are no pages: only a function can refuse them' }),
   perMessageDeflate: Type.Union([Type.Boolean(), Type.Object({})], { default: false, description: 'Compression of WebSocket messages: `true` for bounded settings, or options of ws, put over these' }),
   protocol: Type.Optional(Type.String({ pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'WebSocket subprotocol that clients have to offer. Default: any, or none' })),
-  extensions: Type.Object({
-    acknowledgement: Type.Optional(Type.Boolean()),
-    activity: Type.Optional(Type.Object({ activity: Type.Union([Type.Literal('client'), Type.Literal('client-server')]), maxInactivity: Type.Integer({ minimum: 1 }) }, { additionalProperties: false })),
-    timestamp: Type.Optional(Type.Boolean()),
-    timesync: Type.Optional(Type.Boolean()),
-    binary: Type.Optional(Type.Boolean())
-  }, { default: {}, additionalProperties: false, description: 'Extensions of CometD to be added: `acknowledgement`, `activity`, `timestamp`, `timesync`, `binary`. See docs/extensions.md' }),
+  extensions: ExtensionOptions,
   logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
   routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),
   clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout }`' }))

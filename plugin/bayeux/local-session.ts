@@ -29,9 +29,7 @@ interface Call extends Timed {
  * A client in the process of the server: it has a session like any other, which policies, authorizers, extensions and listeners
  * see, but no transport, and it does not expire. What is for it comes later in the same turn of the event loop.
  */
-export class LocalSession implements Outlet {
-  /** @internal */
-  flushing = false
+export class LocalSession {
   readonly #server: CometDServer
   readonly #hint: string
   readonly #extensions = new Extensions<LocalSessionExtension>('local session')
@@ -88,7 +86,7 @@ export class LocalSession implements Outlet {
       if (session.state !== 'handshaken') return
       this.#session = session
       this.#subscriptions.clear()
-      session.serveBy(this)
+      session.serveBy(this.#outletOf(session))
     })
   }
 
@@ -151,19 +149,16 @@ export class LocalSession implements Outlet {
     return await this.#send(this.#session, { channel: '/meta/disconnect' })
   }
 
-  /** @internal */
-  flush (): void {
-    if (this.#session === undefined || this.#session.batching) return
-    for (const frame of this.#session.take([], {})) this.#deliver(frame)
-  }
-
-  /** @internal */
-  leave (): void {}
-
-  /** The session has ended. @internal */
-  end (): void {
-    this.#session = undefined
-    for (const id of this.#calls.keys()) this.#settle(id, { channel: '', successful: false, data: '402::session_unknown' })
+  #outletOf (session: ServerSession): Outlet {
+    const flush = (): void => {
+      if (session.batching) return
+      for (const frame of session.take([], {})) this.#deliver(frame)
+    }
+    const end = (): void => {
+      this.#session = undefined
+      for (const id of this.#calls.keys()) this.#settle(id, { channel: '', successful: false, data: '402::session_unknown' })
+    }
+    return { flushing: false, flush, leave: end, end }
   }
 
   #nextId (): string {

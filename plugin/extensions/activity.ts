@@ -1,53 +1,62 @@
 import { performance } from 'node:perf_hooks'
+import { ActivityOptions as schema } from '../../schemas/extensions.js'
 import type { ServerExtension, SessionExtension } from '../bayeux/extensions.js'
-import type { OutgoingMessage, Reply, ServerMessage } from '../bayeux/message.js'
+import type { ServerMessage } from '../bayeux/message.js'
 import type { CometDServer } from '../bayeux/server.js'
 import type { ServerSession } from '../bayeux/session.js'
-import { errors } from '../errors.js'
+import { optionCheck } from '../option-check.js'
 
+/** What an ActivityExtension takes. */
 export interface ActivityOptions {
-  /** What counts: what the client sends, or also what it is sent. Connects and their replies do not. */
+  /** What counts: what the client sends, or also the messages that it is sent. Connects do not. */
   activity: 'client' | 'client-server'
   /** How long a session may be inactive, in ms. */
   maxInactivity: number
-  /** Where the time comes from, in ms. Default: the process's monotonic clock. */
+  /** Where the time comes from, in ms since any fixed moment. Default: the process's monotonic clock. */
   now?: () => number
 }
 
-/** Disconnects sessions that are connected but do nothing: a page that somebody has left open. Looks at each connect. */
+const check = optionCheck('activity', schema)
+
+/**
+ * Disconnects sessions that are connected, but do nothing: those of pages that somebody has left open. It looks when a connect
+ * comes, so the end is up to `timeout` late. Nothing of it is on the wire. As CometD's activity extension.
+ */
 export class ActivityExtension implements ServerExtension {
   readonly #options: Required<ActivityOptions>
 
   /** @throws COMETD_ERR_OPTION_INVALID */
-  constructor ({ activity, maxInactivity, now = () => performance.now() }: ActivityOptions) {
-    if (activity !== 'client' && activity !== 'client-server') throw new errors.COMETD_ERR_OPTION_INVALID('activity', 'Expected one of "client", "client-server"')
-    if (!(maxInactivity > 0)) throw new errors.COMETD_ERR_OPTION_INVALID('maxInactivity', 'Expected milliseconds')
+  constructor (options: ActivityOptions) {
+    check(options)
+    const { activity, maxInactivity, now = () => performance.now() } = options
     this.#options = { activity, maxInactivity, now }
   }
 
   incoming (server: CometDServer, session: ServerSession, message: ServerMessage): void {
-    if (message.channel === '/meta/handshake') session.addExtension(new Monitor(this.#options))
+    if (message.channel !== '/meta/handshake') return
+    const monitor = new Monitor(this.#options)
+    session.addExtension(monitor)
+    // Not as an outgoing extension, for which every message would be copied. Replies follow a message of the client.
+    if (this.#options.activity === 'client-server') session.addListener('queueOffer', () => monitor.note())
   }
 }
 
+/** When one session was last active. */
 class Monitor implements SessionExtension {
   readonly #options: Required<ActivityOptions>
-  readonly outgoing?: NonNullable<SessionExtension['outgoing']>
   #last: number
 
   constructor (options: Required<ActivityOptions>) {
     this.#options = options
     this.#last = options.now()
-    // Without the function, messages need not pass here.
-    if (options.activity === 'client-server') this.outgoing = (sender, session, message) => this.#mark(message)
   }
 
   incoming (session: ServerSession, message: ServerMessage): void {
-    if (message.channel !== '/meta/connect') this.#mark(message)
+    if (message.channel !== '/meta/connect') this.note()
     else if (this.#options.now() - this.#last > this.#options.maxInactivity) session.disconnect()
   }
 
-  #mark ({ channel }: ServerMessage | OutgoingMessage | Reply): void {
-    if (channel !== '/meta/connect') this.#last = this.#options.now()
+  note (): void {
+    this.#last = this.#options.now()
   }
 }

@@ -1,22 +1,26 @@
+import { TimesyncOptions as schema } from '../../schemas/extensions.js'
 import type { ServerExtension } from '../bayeux/extensions.js'
 import type { OutgoingMessage, Reply, ServerMessage } from '../bayeux/message.js'
 import type { CometDServer } from '../bayeux/server.js'
 import type { ServerSession } from '../bayeux/session.js'
-import { errors } from '../errors.js'
+import { optionCheck } from '../option-check.js'
 
+/** What a TimesyncExtension takes. */
 export interface TimesyncOptions {
-  /** How far off the client's idea of the server's time may be before it is told, in ms. Default 25. */
+  /** How far off a client's idea of the server's time may be before it is corrected, in ms. Default 25. */
   accuracyTarget?: number
-  /** The server's time, in ms since the epoch. Default: Date.now. */
+  /** The server's time, in ms since 1970. Default: `Date.now`. */
   now?: () => number
 }
 
-/** What the client sent: its time, its lag and its offset to the server's time, in ms. */
-interface Sample { tc: number, l: number | undefined, o: number, ts: number }
+/** What is known when a message comes, in ms: the client's time, the server's, and by how much the client is off. */
+interface Sample { tc: number, ts: number, a: number | undefined }
+
+const check = optionCheck('timesync', schema)
 
 /**
- * Lets clients find out the server's time and how long messages take. Wire format: that of CometD's timesync extension
- * (`ext.timesync` of meta messages). The lag that a client reports becomes the attribute `lag` of its session.
+ * Lets clients find out the server's time, and how long messages are on their way. Wire format: that of CometD's timesync
+ * extension (`ext.timesync` of meta messages). The lag that a client has found, in ms, is the attribute `lag` of its session.
  */
 export class TimesyncExtension implements ServerExtension {
   readonly #accuracyTarget: number
@@ -24,29 +28,35 @@ export class TimesyncExtension implements ServerExtension {
   readonly #samples = new WeakMap<object, Sample>()
 
   /** @throws COMETD_ERR_OPTION_INVALID */
-  constructor ({ accuracyTarget = 25, now = Date.now }: TimesyncOptions = {}) {
-    if (!(accuracyTarget >= 0)) throw new errors.COMETD_ERR_OPTION_INVALID('accuracyTarget', 'Expected milliseconds')
-    this.#accuracyTarget = accuracyTarget
-    this.#now = now
+  constructor (options: TimesyncOptions = {}) {
+    check(options)
+    this.#accuracyTarget = options.accuracyTarget ?? 25
+    this.#now = options.now ?? Date.now
   }
 
-  incoming (server: CometDServer, session: ServerSession, { channel, ext, reply }: ServerMessage): void {
+  incoming (_server: CometDServer, session: ServerSession, { channel, ext, reply }: ServerMessage): void {
     if (!channel.startsWith('/meta/')) return
-    const { tc, l, o } = (ext?.['timesync'] ?? {}) as Record<string, unknown>
-    if (!Number.isFinite(tc)) return
-    const lag = Number.isFinite(l) ? l as number : undefined
-    if (lag !== undefined) session.attributes.set('lag', lag)
-    this.#samples.set(reply, { tc: tc as number, l: lag, o: Number.isFinite(o) ? o as number : 0, ts: this.#now() })
+    const { tc, l, o = 0 } = (ext?.['timesync'] ?? {}) as Record<string, unknown>
+    if (!isTime(tc)) return
+    const ts = this.#now()
+    // Clients of old send nothing but their time.
+    if (l === undefined) this.#samples.set(reply, { tc, ts, a: undefined })
+    if (!isTime(l) || !isTime(o)) return
+    session.attributes.set('lag', l)
+    const a = tc + o + l - ts
+    // A client that is near enough is not told: its next sample would be no better.
+    if (l === 0 || Math.abs(a) >= this.#accuracyTarget) this.#samples.set(reply, { tc, ts, a })
   }
 
-  outgoing (server: CometDServer, sender: ServerSession | null, session: ServerSession | null, message: OutgoingMessage | Reply): void {
+  outgoing (_server: CometDServer, _sender: ServerSession | null, _session: ServerSession | null, message: OutgoingMessage | Reply): void {
     const sample = this.#samples.get(message)
     if (sample === undefined) return
-    const { tc, l, o, ts } = sample
-    const p = this.#now() - ts
-    const a = l === undefined ? undefined : tc + o + l - ts
-    // A client that knows the time well enough is left in peace.
-    if (a !== undefined && l !== 0 && Math.abs(a) < this.#accuracyTarget) return
-    message.ext = { ...message.ext, timesync: { tc, ts, p, ...(a !== undefined && { a }) } }
+    const { tc, ts, a } = sample
+    message.ext = { ...message.ext, timesync: { tc, ts, p: this.#now() - ts, ...(a !== undefined && { a }) } }
   }
+}
+
+// The sum of such numbers is one that JSON can hold.
+function isTime (value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER
 }

@@ -1,45 +1,59 @@
-// RFC 32 of ZeroMQ: four bytes are five digits of base 85.
-const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#'
-const CODES = Buffer.from(DIGITS, 'latin1')
-const NONE = 255
-const VALUES = new Uint8Array(256).fill(NONE)
-CODES.forEach((code, value) => { VALUES[code] = value })
+// ZeroMQ RFC 32 (Z85): four bytes, the most significant first, are five digits of base 85. That is for multiples of four bytes.
+// As CometD's clients do it, a last group of n < 4 bytes is filled up with zeros to be written, and only its first n + 1 digits
+// are; to be read, these are filled up with the greatest digit.
+const DIGITS = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#')
+const FILLER = '#'
 
-const POWERS = [85 ** 4, 85 ** 3, 85 ** 2, 85, 1]
+// Of each byte the digit that it stands for; greater than any digit: none.
+const NO_DIGIT = 128
+const VALUES = new Uint8Array(256).fill(NO_DIGIT)
+DIGITS.forEach((code, value) => { VALUES[code] = value })
+
 const LARGEST = 2 ** 32 - 1
 
-/** Writes bytes as Z85. A last group of n < 4 bytes, filled up with zeros, is n + 1 digits. */
+/** Writes bytes as Z85. */
 export function encode (bytes: Uint8Array): string {
-  const groups = Math.ceil(bytes.length / 4)
-  const text = Buffer.allocUnsafe(groups * 5)
-  for (let group = 0; group < groups; group++) {
-    const at = group * 4
-    let value = 0
-    for (let i = 0; i < 4; i++) value = value * 256 + (bytes[at + i] ?? 0)
-    for (let i = 4; i >= 0; i--) {
-      text[group * 5 + i] = CODES[value % 85] as number
-      value = Math.floor(value / 85)
-    }
+  const rest = bytes.length % 4
+  const whole = bytes.length - rest
+  const text = Buffer.allocUnsafe(Math.ceil(bytes.length / 4) * 5)
+  let end = 0
+  for (let at = 0; at < whole; at += 4, end += 5) write(text, end, bytes[at] as number, bytes[at + 1] as number, bytes[at + 2] as number, bytes[at + 3] as number)
+  if (rest > 0) {
+    write(text, end, bytes[whole] as number, bytes[whole + 1] ?? 0, bytes[whole + 2] ?? 0, 0)
+    end += rest + 1
   }
-  return text.latin1Slice(0, text.length - (groups * 4 - bytes.length))
+  return text.toString('latin1', 0, end)
+}
+
+function write (text: Buffer, at: number, a: number, b: number, c: number, d: number): void {
+  let value = (a << 24 | b << 16 | c << 8 | d) >>> 0
+  for (let i = at + 4; i >= at; i--) {
+    const quotient = (value / 85) >>> 0
+    text[i] = DIGITS[value - quotient * 85] as number
+    value = quotient
+  }
 }
 
 /** Reads Z85. Gives undefined if it is none. */
 export function decode (text: string): Buffer | undefined {
-  if (text.length % 5 === 1) return undefined
-  const groups = Math.ceil(text.length / 5)
-  const bytes = Buffer.allocUnsafe(groups * 4)
-  for (let group = 0; group < groups; group++) {
-    let value = 0
-    for (let i = 0; i < 5; i++) {
-      const at = group * 5 + i
-      // The last digit of the alphabet fills the last group up.
-      const digit = at < text.length ? VALUES[text.charCodeAt(at)] ?? NONE : 84
-      if (digit === NONE) return undefined
-      value += digit * (POWERS[i] as number)
-    }
-    if (value > LARGEST && (group + 1) * 5 <= text.length) return undefined
-    bytes.writeUInt32BE(Math.min(value, LARGEST), group * 4)
+  const rest = text.length % 5
+  if (rest === 1) return undefined
+  const missing = rest === 0 ? 0 : 5 - rest
+  // As UTF-8 no character that is not ASCII has a byte that is a digit.
+  const digits = Buffer.from(text + FILLER.repeat(missing))
+  const bytes = Buffer.allocUnsafe(Math.ceil(text.length / 5) * 4)
+  for (let at = 0, end = 0; at < digits.length; at += 5, end += 4) {
+    const a = VALUES[digits[at] as number] as number
+    const b = VALUES[digits[at + 1] as number] as number
+    const c = VALUES[digits[at + 2] as number] as number
+    const d = VALUES[digits[at + 3] as number] as number
+    const e = VALUES[digits[at + 4] as number] as number
+    const value = (((a * 85 + b) * 85 + c) * 85 + d) * 85 + e
+    if ((a | b | c | d | e) >= NO_DIGIT || value > LARGEST) return undefined
+    bytes[end] = value >>> 24
+    bytes[end + 1] = value >>> 16
+    bytes[end + 2] = value >>> 8
+    bytes[end + 3] = value
   }
-  return bytes.subarray(0, bytes.length - (groups * 5 - text.length))
+  return bytes.subarray(0, bytes.length - missing)
 }

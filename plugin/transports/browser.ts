@@ -8,6 +8,9 @@ const KEY = /^[0-9a-f]{40}$/
 
 /** One browser, as the server knows it by its cookie: its sessions are bound to it. */
 export class Browser implements Binding {
+  /** Number of its connects that are held over HTTP/1.1, where a browser has few connections. */
+  held = 0
+  heldOverHttp2 = 0
   /** Value of the cookie. */
   readonly key: string
   readonly #browsers: Browsers
