@@ -58,9 +58,9 @@ class Backlog implements SessionExtension {
     else message.advice = { ...message.advice, timeout: 0 }
   }
 
-  /** Fills a connect reply: what was not acknowledged goes first. */
+  /** Fills a connect reply: what was not acknowledged goes first. What follows a handshake is a batch, too. */
   drain (queue: Event[], replies: Reply[]): void {
-    const reply = replies.find(({ channel, successful }) => channel === '/meta/connect' && successful === true)
+    const reply = replies.find(({ channel, successful }) => (channel === '/meta/connect' || channel === '/meta/handshake') && successful === true)
     if (reply === undefined) return
     this.#batch++
     for (const message of queue) {
@@ -69,7 +69,7 @@ class Backlog implements SessionExtension {
       this.#bytes += sizeOf(message)
     }
     queue.splice(0, queue.length, ...this.#batches.keys())
-    reply.ext = { ...reply.ext, ack: this.#batch }
+    reply.ext = { ...reply.ext, ack: reply.channel === '/meta/connect' ? this.#batch : { enabled: true, batch: this.#batch } }
   }
 
   // Bounded as the queue is: a client that never acknowledges keeps no more than that alive.

@@ -1,4 +1,4 @@
-import { CometD, type Message } from 'cometd'
+import { AckExtension, CometD, type Message } from 'cometd'
 import { adapt } from 'cometd-nodejs-client'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -45,8 +45,8 @@ for (const transport of ['long-polling', 'websocket'] as TransportName[]) {
     t.strictSame(all, [2, 3, 4])
   })
 
-  t.test(`the client hears what was delivered during its handshake before it connects, over ${transport}`, async t => {
-    const { app, client, open } = await pair(t, transport, { allowMessageDeliveryDuringHandshake: true })
+  for (const acknowledged of [false, true]) t.test(`the client hears what was delivered during its handshake before it connects, over ${transport}${acknowledged ? ' with acknowledgements' : ''}`, async t => {
+    const { app, client, open } = await pair(t, transport, { allowMessageDeliveryDuringHandshake: true, extensions: { acknowledgement: acknowledged } })
     const order: string[] = []
     app.cometd.addListener('sessionAdded', session => {
       for (const data of [1, 2]) session.deliver(null, '/welcome', data)
@@ -54,6 +54,7 @@ for (const transport of ['long-polling', 'websocket'] as TransportName[]) {
     app.cometd.createServerChannel('/meta/connect').addListener('message', () => { order.push('connect') })
     client.addListener('/welcome', ({ data }: Message) => { order.push(`welcome ${data as number}`) })
     const connected = new Promise(resolve => client.addListener('/meta/connect', resolve))
+    if (acknowledged) client.registerExtension('ack', new AckExtension())
     await open()
     await connected
     t.strictSame(order.slice(0, 3), ['welcome 1', 'welcome 2', 'connect'])

@@ -122,3 +122,14 @@ t.test('nonsense in ext.ack acknowledges nothing', async t => {
 t.test('the option is checked', async t => {
   await t.rejects(async () => await start(t, { extensions: { acknowledgment: true } as never }), { code: 'COMETD_ERR_OPTION_INVALID', message: /extensions/ })
 })
+
+t.test('what follows the reply to a handshake is the first batch', async t => {
+  const { cometd, client } = await start(t, { extensions: { acknowledgement: true }, allowMessageDeliveryDuringHandshake: true })
+  cometd.addListener('sessionAdded', session => session.deliver(null, '/welcome', 1))
+  const one = client()
+  const messages = await one.raw({ channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['long-polling'], ext: { ack: true } })
+  t.match(messages, [{ successful: true, ext: { ack: { enabled: true, batch: 1 } }, 'x-messages': 1 }, { channel: '/welcome', data: 1 }])
+  one.clientId = messages[0]?.['clientId']
+  t.match(await one.connect({ ext: { ack: 0 } }), [{ channel: '/welcome', data: 1 }, { ext: { ack: 2 } }], 'again, if it was lost')
+  t.match(await one.connect({ ext: { ack: 2 }, advice: { timeout: 0 } }), [{ channel: '/meta/connect', ext: { ack: 3 } }])
+})

@@ -5,6 +5,7 @@ import { once as nodeOnce } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
 import cometd, { type CometDPluginOptions, createCometDServer, type StandaloneCometDServer } from '../../plugin/index.js'
 import { memoryLog, once, start, turn } from '../helpers/harness.js'
 import { listen, post } from '../helpers/http.js'
@@ -106,6 +107,10 @@ t.test('a shared @fastify/websocket with a limit that fits is taken without a wo
   await other.register(websocket, { options: { maxPayload: 1_000 } })
   await other.register(cometd)
   t.ok(await SocketClient.join(other))
+
+  const strict = bare(t)
+  await strict.register(websocket)
+  await t.rejects(async () => await strict.register(cometd, { protocol: 'bayeux' }), { code: 'COMETD_ERR_OPTION_INVALID', message: /protocol/ })
 })
 
 t.test('several scopes have a server each, with sockets of their own', async t => {
@@ -253,3 +258,18 @@ async function standalone (t: Test, server: StandaloneCometDServer): Promise<() 
   const { port } = http.address() as AddressInfo
   return () => new SocketClient({ cometd: server } as never, `http://127.0.0.1:${port}/any/path`)
 }
+
+t.test('a client has to offer the subprotocol that the option names', async t => {
+  const { app } = await start(t, { protocol: 'bayeux' })
+  t.equal(await refusal(app), 400)
+  t.equal(await refusal(app, { 'sec-websocket-protocol': 'chat' }), 400)
+  const ws = new WebSocket(`${app.listeningOrigin.replace('http', 'ws')}/cometd`, ['chat', 'bayeux'])
+  await nodeOnce(ws, 'open')
+  t.equal(ws.protocol, 'bayeux')
+  ws.close()
+
+  const { app: free } = await start(t)
+  const other = new WebSocket(`${(await listen(free)).replace('http', 'ws')}/cometd`, ['chat'])
+  await nodeOnce(other, 'open')
+  other.close()
+})

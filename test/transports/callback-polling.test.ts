@@ -89,3 +89,12 @@ t.test('transports rules which there are', async t => {
   t.strictSame([response.statusCode, response.json().code], [400, 'COMETD_ERR_TRANSPORT_UNKNOWN'])
   t.match((await get(harness, `jsonp=call&${query({ ...handshake, supportedConnectionTypes: ['long-polling'] })}`)).messages, [{ successful: false, supportedConnectionTypes: ['callback-polling'] }])
 })
+
+t.test('the parameter that names the function, and how long the name may be, can be set', async t => {
+  const harness = await start(t, { transports: [...transports], callbackParameter: 'callback', callbackParameterMaxLength: 4 })
+  t.match((await get(harness, `callback=call&${query(handshake)}`)).messages, [{ successful: true }])
+  const { status, body } = await get(harness, `callback=calls&${query(handshake)}`)
+  t.equal(status, 400)
+  t.match(JSON.parse(body), { code: 'COMETD_ERR_CALLBACK_INVALID', message: 'callback must be one name of up to 4 letters, digits and _ . -' })
+  t.match(JSON.parse((await get(harness, `jsonp=call&${query(handshake)}`)).body), { code: 'COMETD_ERR_TRANSPORT_UNKNOWN' })
+})
