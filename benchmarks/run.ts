@@ -10,14 +10,14 @@ import { parseArgs } from 'node:util'
 import { ServerProcess } from './driver/server-process.js'
 import { type Result, type Run, toJson, toTable } from './report.js'
 import { SERVERS, type Finding, type Scenario, type ServerName, type Settings } from './scenario.js'
-import { fanOut, flood, wsFanOut, wsFlood } from './scenarios/broadcast.js'
+import { fanOut, flood, wsFanOut, wsFanOutAck, wsFlood } from './scenarios/broadcast.js'
 import { close } from './scenarios/close.js'
 import { idle } from './scenarios/idle.js'
 import { memory, wsMemory } from './scenarios/memory.js'
 import { publish } from './scenarios/publish.js'
 import { wsPublish } from './scenarios/ws-publish.js'
 
-const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsPublish, wsFlood, wsMemory]
+const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsFanOutAck, wsPublish, wsFlood, wsMemory]
 const RESULTS = join(process.cwd(), 'benchmarks', 'results')
 /** Files that a process has open beside its connections. */
 const OTHER_FILES = 200

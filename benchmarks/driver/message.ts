@@ -9,6 +9,7 @@ export interface Message {
   successful?: boolean
   error?: string
   data?: unknown
+  ext?: Record<string, unknown>
 }
 
 export const request = {

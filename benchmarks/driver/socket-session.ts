@@ -7,6 +7,8 @@ import type { WebSocket } from './web-socket.js'
 export class SocketSession implements Member {
   readonly #socket: WebSocket
   readonly #pending = new Pending<Message>()
+  // The last batch of the acknowledgement extension; undefined without it.
+  #batch: number | undefined
   #clientId = ''
   #onEvents: OnEvents = () => {}
 
@@ -18,10 +20,11 @@ export class SocketSession implements Member {
     })
   }
 
-  static async enter (socket: WebSocket): Promise<SocketSession> {
+  static async enter (socket: WebSocket, acknowledges = false): Promise<SocketSession> {
     const session = new SocketSession(socket)
-    session.#clientId = clientIdOf(await session.#ask(request.handshake('websocket')))
-    await session.#ask(request.firstConnect(session.#clientId, 'websocket'))
+    if (acknowledges) session.#batch = 0
+    session.#clientId = clientIdOf(await session.#ask({ ...request.handshake('websocket'), ...(acknowledges && { ext: { ack: true } }) }))
+    await session.#connect(request.firstConnect(session.#clientId, 'websocket'))
     return session
   }
 
@@ -36,7 +39,12 @@ export class SocketSession implements Member {
   /** Always holds a connect; the events come whether one is held or not. */
   async stay (onEvents: OnEvents): Promise<never> {
     this.#onEvents = onEvents
-    while (true) await this.#ask(request.connect(this.#clientId, 'websocket'))
+    while (true) await this.#connect(request.connect(this.#clientId, 'websocket'))
+  }
+
+  async #connect (message: Message): Promise<void> {
+    if (this.#batch === undefined) await this.#ask(message)
+    else this.#batch = ((await this.#ask({ ...message, ext: { ack: this.#batch } })).ext as { ack: number }).ack
   }
 
   async #ask (message: Message): Promise<Message> {

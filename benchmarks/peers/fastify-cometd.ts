@@ -1,14 +1,3 @@
-import Fastify from 'fastify'
-import type { AddressInfo } from 'node:net'
-import cometd from '../../plugin/index.js'
-import { HOST, PATH, serve } from './control.js'
+import { serveOurs } from './ours.js'
 
-await serve(async ({ holdTimeoutMs }) => {
-  const app = Fastify()
-  await app.register(cometd, { path: PATH, timeout: holdTimeoutMs })
-  await app.listen({ port: 0, host: HOST })
-  return {
-    port: (app.server.address() as AddressInfo).port,
-    async close () { await app.close() }
-  }
-})
+await serveOurs()

@@ -36,15 +36,17 @@ export class TimesyncExtension implements ServerExtension {
 
   incoming (_server: CometDServer, session: ServerSession, { channel, ext, reply }: ServerMessage): void {
     if (!channel.startsWith('/meta/')) return
-    const { tc, l, o = 0 } = (ext?.['timesync'] ?? {}) as Record<string, unknown>
+    const { tc, l, o } = (ext?.['timesync'] ?? {}) as Record<string, unknown>
     if (!isTime(tc)) return
     const ts = this.#now()
     // Clients of old send nothing but their time.
-    if (l === undefined) this.#samples.set(reply, { tc, ts, a: undefined })
-    if (!isTime(l) || !isTime(o)) return
+    if (!isTime(l)) {
+      this.#samples.set(reply, { tc, ts, a: undefined })
+      return
+    }
     session.attributes.set('lag', l)
-    const a = tc + o + l - ts
-    // A client that is near enough is not told: its next sample would be no better.
+    const a = tc + (isTime(o) ? o : 0) + l - ts
+    // A client that is near enough is left in peace, unless it has no lag yet.
     if (l === 0 || Math.abs(a) >= this.#accuracyTarget) this.#samples.set(reply, { tc, ts, a })
   }
 

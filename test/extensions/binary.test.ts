@@ -3,6 +3,7 @@ import t from 'tap'
 import type { BinaryData } from '../../plugin/index.js'
 import { decode, encode } from '../../plugin/extensions/z85.js'
 import { start } from '../helpers/harness.js'
+import { SocketClient } from '../helpers/socket.js'
 
 // Not in the client's types.
 const { Z85 } = await import('cometd/Z85.js' as string) as { Z85: { encode: (bytes: Uint8Array) => string, decode: (text: string) => ArrayBuffer } }
@@ -15,6 +16,10 @@ t.test('Z85 is that of RFC 32, and that of the client for any length', t => {
     const text = encode(bytes)
     const theirs = Z85.encode(new Uint8Array(bytes))
     if (text !== theirs || !decode(text)?.equals(bytes) || !Buffer.from(Z85.decode(text)).equals(bytes)) t.fail(bytes.toString('hex'))
+  }
+  for (const length of [65_536, 100_001, 1_000_003]) {
+    const bytes = randomBytes(length + 3).subarray(3)
+    t.ok(decode(encode(bytes))?.equals(bytes), 'a part of a greater buffer')
   }
   t.end()
 })
@@ -43,10 +48,11 @@ t.test('listeners get a Buffer, and subscribers what came', async t => {
 t.test('bytes that are none are refused', async t => {
   const { open } = await start(t, { extensions: { binary: true } })
   const client = await open()
-  for (const data of ['text', null, 1, {}, { data: 1 }, { data: 'x' }]) {
+  for (const data of ['text', null, 1, [], {}, { data: 1 }, { data: 'x' }, { data: '', last: 'yes' }, { data: '', last: null }]) {
     t.match(await client.publish('/a', data, { ext: { binary: {} } }), { successful: false, error: '400:binary:message_invalid' })
   }
-  t.match(await client.publish('/a', 'text', { ext: { other: 1 } }), { successful: true })
+  for (const ext of [undefined, { other: 1 }, { binary: null }, { binary: false }]) t.match(await client.publish('/a', 'text', { ext }), { successful: true })
+  t.match(await client.send({ channel: '/meta/subscribe', subscription: '/a', data: 'text', ext: { binary: {} } }), [{ successful: true }], 'meta messages have none')
 })
 
 t.test('Buffers can be published and delivered', async t => {
@@ -71,4 +77,41 @@ t.test('a remote call takes and gives bytes', async t => {
   const client = await open()
   t.match(await client.send({ channel: '/service/reverse', data: { data: encode(Buffer.from('abc')) }, ext: { binary: {} } }),
     [{ id: '3', successful: true, data: { data: encode(Buffer.from('cba')) }, ext: { binary: {} } }, { successful: true }])
+})
+
+t.test('a broadcast is encoded once, whoever gets it and whatever extensions see it before', async t => {
+  const { app, cometd, open } = await start(t, { extensions: { binary: true, timestamp: true, acknowledgement: true } })
+  const seen: unknown[] = []
+  cometd.addExtension({
+    incoming (server, session, { data }) { seen.push(Buffer.isBuffer(data)) },
+    outgoing (server, sender, session, message) { if ('data' in message) seen.push(Buffer.isBuffer(message['data'])) }
+  })
+  const [one, two] = [await open(), await SocketClient.join(app)]
+  for (const client of [one, two]) await client.subscribe('/a')
+  seen.length = 0
+  const data = { data: encode(Buffer.from('bytes')), last: false, meta: 1 }
+  await two.send({ channel: '/a', data, ext: { binary: {} } })
+  t.strictSame(seen, [true, true], 'extensions of the application are on the side of the Buffer')
+  const message = { channel: '/a', data, ext: { binary: {} }, timestamp: /^20/ }
+  t.match(await two.until(() => two.messages.find(({ data }) => data !== undefined)), message)
+  t.match((await one.connect())[0], message)
+})
+
+t.test('a listener may put other bytes in the place of those that came, or none', async t => {
+  const { cometd, open } = await start(t, { extensions: { binary: true } })
+  const results: unknown[] = [Buffer.from('other'), { text: 'none' }]
+  cometd.createServerChannel('/a').addListener('message', (session, channel, message) => { message.data = results.shift() })
+  const client = await open()
+  await client.subscribe('/a')
+  const send = async (): Promise<unknown> => (await client.send({ channel: '/a', data: { data: '' }, ext: { binary: {} } }))[0]
+  t.strictSame(await send(), { channel: '/a', data: { data: encode(Buffer.from('other')), last: true }, ext: { binary: {} } })
+  t.strictSame(await send(), { channel: '/a', data: { text: 'none' } })
+})
+
+t.test('what other extensions put into ext stays there', async t => {
+  const { cometd, open } = await start(t, { extensions: { binary: true } })
+  cometd.addExtension({ outgoing: (server, sender, session, message) => { message.ext = { mine: 1 } } })
+  const { session, connect } = await open().then(client => ({ session: client.session, connect: async () => await client.connect() }))
+  session.deliver(null, '/a', Buffer.alloc(4))
+  t.match(await connect(), [{ data: { data: '00000' }, ext: { mine: 1, binary: {} } }, { ext: { mine: 1 } }])
 })

@@ -28,5 +28,56 @@ t.test('the option adds it, with the time of the system', async t => {
   const { open } = await start(t, { extensions: { timesync: true } })
   const [reply] = await (await open()).send({ channel: '/meta/subscribe', subscription: '/a', ext: { timesync: { tc: Date.now() } } })
   t.ok(Math.abs(reply?.['ext'].timesync.ts - Date.now()) < 1_000)
-  t.throws(() => new TimesyncExtension({ accuracyTarget: -1 }), { code: 'COMETD_ERR_OPTION_INVALID' })
+})
+
+t.test('the accuracy that clients are held to is an option', async t => {
+  const { client } = await start(t, { extensions: { timesync: { accuracyTarget: 100, now: () => 1_000_000 } } })
+  const sync = async (o: number): Promise<unknown> => (await client().handshake({ ext: { timesync: { tc: 1_000_000, l: 10, o } } }))['ext']
+  t.equal(await sync(89), undefined)
+  t.equal(await sync(-109), undefined)
+  t.match(await sync(90), { timesync: { a: 100 } })
+  t.match(await sync(-110), { timesync: { a: -100 } })
+})
+
+t.test('what is no time counts for nothing, and nothing leads to what JSON cannot hold', async t => {
+  const { open } = await start(t, { extensions: { timesync: { now: () => 0 } } })
+  const client = await open()
+  const sync = async (timesync: string): Promise<unknown> => {
+    const response = await client.post(`[{"channel":"/meta/subscribe","clientId":"${client.clientId}","subscription":"/a","ext":{"timesync":${timesync}}}]`)
+    return response.json().at(-1).ext?.timesync
+  }
+  for (const tc of ['1e300', '-1e300', '1e999', 'true', '[1]', '"1"']) t.equal(await sync(`{"tc":${tc},"l":0,"o":0}`), undefined)
+  for (const l of ['1e999', '"0"', 'null']) t.strictSame(await sync(`{"tc":1,"l":${l},"o":0}`), { tc: 1, ts: 0, p: 0 })
+  t.notOk(client.session.attributes.has('lag'))
+  for (const o of ['1e999', '"0"', 'null']) t.strictSame(await sync(`{"tc":1,"l":0,"o":${o}}`), { tc: 1, ts: 0, p: 0, a: 1 })
+  const huge = Number.MAX_SAFE_INTEGER
+  t.strictSame(await sync(`{"tc":${huge},"l":${huge},"o":${huge}}`), { tc: huge, ts: 0, p: 0, a: 3 * huge })
+})
+
+t.test('what others put into ext of the reply stays, and a reply that they replace is theirs', async t => {
+  const { cometd, client } = await start(t, { extensions: { timesync: true } })
+  let replaces = false
+  cometd.addExtension({
+    outgoing (server, sender, session, message) {
+      if (replaces) return { channel: '/meta/handshake', id: message['id'], successful: false, error: '500:mine' }
+      message.ext = { ...message.ext, mine: 1 }
+    }
+  })
+  const ext = { timesync: { tc: Date.now(), l: 0, o: 0 } }
+  t.match(await client().handshake({ ext }), { ext: { mine: 1, timesync: { tc: ext.timesync.tc } } })
+  replaces = true
+  t.strictSame(await client().handshake({ ext }), { channel: '/meta/handshake', id: '1', successful: false, error: '500:mine' })
+})
+
+t.test('wrong options are refused, and the error says where', async t => {
+  const wrong: Array<[unknown, RegExp]> = [
+    [{ accuracyTarget: -1 }, /^option 'timesync.accuracyTarget': Expected number to be greater or equal to 0$/],
+    [{ accuracyTarget: NaN }, /'timesync.accuracyTarget'/], [{ now: 5 }, /'timesync.now'/], [{ target: 5 }, /'timesync.target'/], [null, /'timesync': Expected object/]
+  ]
+  for (const [options, message] of wrong) {
+    t.throws(() => new TimesyncExtension(options as never), { code: 'COMETD_ERR_OPTION_INVALID', message })
+    if (options !== null) await t.rejects(start(t, { extensions: { timesync: options as never } }), { code: 'COMETD_ERR_OPTION_INVALID', message })
+  }
+  await t.rejects(start(t, { extensions: { timesync: null as never } }), { message: /^option 'extensions.timesync': / })
+  t.strictSame((await start(t, { extensions: { timesync: false } })).cometd.extensions, [])
 })

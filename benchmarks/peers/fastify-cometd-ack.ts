@@ -1,0 +1,3 @@
+import { serveOurs } from './ours.js'
+
+await serveOurs({ extensions: { acknowledgement: true } })
