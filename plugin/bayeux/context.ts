@@ -18,6 +18,6 @@ export class ContextStore {
 
   /** Runs `code` as part of the message that `context` belongs to; without one, as part of the message already running. */
   run<T> (context: MessageContext | undefined, code: () => T): T {
-    return context === undefined ? code() : this.#storage.run(context, code)
+    return context === undefined || this.#storage.getStore() === context ? code() : this.#storage.run(context, code)
   }
 }

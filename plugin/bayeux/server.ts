@@ -206,6 +206,11 @@ export class CometDServer {
 
   // What follows is for the rooms of this package.
 
+  /** Runs `code` as what belongs to `context`. @internal */
+  runIn<T> (context: MessageContext, code: () => T): T {
+    return this.#contexts.run(context, code)
+  }
+
   /** Tells the listeners of the server. @internal */
   tell (event: keyof ServerEvents, args: readonly unknown[], context?: MessageContext): void {
     this.guests.tell(event, this.#listeners.of(event), args, context)

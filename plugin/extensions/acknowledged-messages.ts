@@ -5,6 +5,8 @@ import type { ServerSession } from '../bayeux/session.js'
 
 type Event = Readonly<OutgoingMessage>
 
+const NOTHING: ReadonlySet<Event> = new Set()
+
 // Bytes of JSON. A broadcast is the same object for all its sessions: it is measured once.
 const sizes = new WeakMap<Event, number>()
 
@@ -39,8 +41,10 @@ class Backlog implements SessionExtension {
   readonly #server: CometDServer
   // The number of the batch with which each message was first sent, in order.
   readonly #batches = new Map<Event, number>()
-  // An answer that failed on its way puts its messages back into the queue, although the client may have got it.
-  readonly #acknowledged = new WeakSet<Event>()
+  // What was acknowledged last, and before that: an answer that failed on its way puts its messages back into the queue,
+  // although the client may have got it.
+  #acknowledged: ReadonlySet<Event> = NOTHING
+  #acknowledgedBefore: ReadonlySet<Event> = NOTHING
   #batch = 0
   #bytes = 0
 
@@ -64,7 +68,7 @@ class Backlog implements SessionExtension {
     if (reply === undefined) return
     this.#batch++
     for (const message of queue) {
-      if (this.#batches.has(message) || this.#acknowledged.has(message)) continue
+      if (this.#batches.has(message) || this.#acknowledged.has(message) || this.#acknowledgedBefore.has(message)) continue
       this.#batches.set(message, this.#batch)
       this.#bytes += sizeOf(message)
     }
@@ -79,11 +83,15 @@ class Backlog implements SessionExtension {
   }
 
   #acknowledge (last: number): void {
+    const acknowledged = new Set<Event>()
     for (const [message, batch] of this.#batches) {
-      if (batch > last) return
+      if (batch > last) break
       this.#batches.delete(message)
-      this.#acknowledged.add(message)
+      acknowledged.add(message)
       this.#bytes -= sizeOf(message)
     }
+    if (acknowledged.size === 0) return
+    this.#acknowledgedBefore = this.#acknowledged
+    this.#acknowledged = acknowledged
   }
 }

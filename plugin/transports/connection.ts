@@ -58,12 +58,12 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #closed = false
   #stalled = false
 
-  constructor (transport: WebSocketTransport, ws: WebSocket, request: FastifyRequest) {
+  constructor (transport: WebSocketTransport, ws: WebSocket, request: FastifyRequest, context: MessageContext) {
     super('fastify-cometd.socket')
     this.#transport = transport
     this.#ws = ws
     this.#log = request.log
-    this.#context = { request }
+    this.#context = context
     this.#key = transport.browsers.keyOf(request)
     this.#userAgent = request.headers['user-agent']
     this.#writer = new SocketWriter(ws, request.raw.socket as Socket | undefined, () => this.#onWritten())
@@ -170,7 +170,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     return andThen(receive(server, session, message, this.#context), () => {
       const connected = connects && message.reply.successful === true
       if (connected && alone && message.holdFor > 0 && this.#mayHold(session as ServerSession)) {
-        this.#held = new HeldConnect(this.#transport, this, message, this.#context)
+        this.#held = new HeldConnect(this.#transport, this, message, this.#context, this)
         session?.hold(this.#held, message.holdFor)
         return
       }

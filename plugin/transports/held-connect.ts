@@ -9,21 +9,22 @@ export interface Holder {
 }
 
 /** A held `/meta/connect`. What happens when it is let go belongs to its own message, not to the one that lets it go. */
-export class HeldConnect extends AsyncResource implements Hold {
+export class HeldConnect implements Hold {
   readonly transport: { held: number }
   readonly message: ServerMessage
   readonly context: MessageContext
   readonly #holder: Holder
+  readonly #scope: AsyncResource
 
-  constructor (transport: { held: number }, holder: Holder, message: ServerMessage, context: MessageContext) {
-    super('fastify-cometd.connect')
+  constructor (transport: { held: number }, holder: Holder, message: ServerMessage, context: MessageContext, scope = new AsyncResource('fastify-cometd.connect')) {
     this.transport = transport
     this.#holder = holder
+    this.#scope = scope
     this.message = message
     this.context = context
   }
 
   release (cause: ReleaseCause): void {
-    this.runInAsyncScope(this.#holder.resume, this.#holder, this, cause)
+    this.#scope.runInAsyncScope(this.#holder.resume, this.#holder, this, cause)
   }
 }

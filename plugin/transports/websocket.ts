@@ -28,7 +28,9 @@ export class WebSocketTransport implements Transport {
   }
 
   accept (ws: WebSocket, request: FastifyRequest): void {
-    const connection = new Connection(this, ws, request)
+    // One context for all its messages, entered once.
+    const context = { request }
+    const connection = this.server.runIn(context, () => new Connection(this, ws, request, context))
     this.#connections.add(connection)
     if (this.server.closed) connection.close(GOING_AWAY, CLOSED)
   }

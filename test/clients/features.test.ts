@@ -45,21 +45,25 @@ for (const transport of ['long-polling', 'websocket'] as TransportName[]) {
     t.strictSame(all, [2, 3, 4])
   })
 
-  for (const acknowledged of [false, true]) t.test(`the client hears what was delivered during its handshake before it connects, over ${transport}${acknowledged ? ' with acknowledgements' : ''}`, async t => {
-    const { app, client, open } = await pair(t, transport, { allowMessageDeliveryDuringHandshake: true, extensions: { acknowledgement: acknowledged } })
-    const order: string[] = []
-    app.cometd.addListener('sessionAdded', session => {
-      for (const data of [1, 2]) session.deliver(null, '/welcome', data)
+  const welcome = (acknowledged: boolean): void => {
+    t.test(`the client hears what was delivered during its handshake before it connects, over ${transport}${acknowledged ? ' with acknowledgements' : ''}`, async t => {
+      const { app, client, open } = await pair(t, transport, { allowMessageDeliveryDuringHandshake: true, extensions: { acknowledgement: acknowledged } })
+      const order: string[] = []
+      app.cometd.addListener('sessionAdded', session => {
+        for (const data of [1, 2]) session.deliver(null, '/welcome', data)
+      })
+      app.cometd.createServerChannel('/meta/connect').addListener('message', () => { order.push('connect') })
+      client.addListener('/welcome', ({ data }: Message) => { order.push(`welcome ${data as number}`) })
+      const connected = new Promise(resolve => client.addListener('/meta/connect', resolve))
+      if (acknowledged) client.registerExtension('ack', new AckExtension())
+      await open()
+      await connected
+      t.strictSame(order.slice(0, 3), ['welcome 1', 'welcome 2', 'connect'])
+      t.equal(order.filter(entry => entry.startsWith('welcome')).length, 2, 'once')
     })
-    app.cometd.createServerChannel('/meta/connect').addListener('message', () => { order.push('connect') })
-    client.addListener('/welcome', ({ data }: Message) => { order.push(`welcome ${data as number}`) })
-    const connected = new Promise(resolve => client.addListener('/meta/connect', resolve))
-    if (acknowledged) client.registerExtension('ack', new AckExtension())
-    await open()
-    await connected
-    t.strictSame(order.slice(0, 3), ['welcome 1', 'welcome 2', 'connect'])
-    t.equal(order.filter(entry => entry.startsWith('welcome')).length, 2, 'once')
-  })
+  }
+  welcome(false)
+  welcome(true)
 
   t.test(`the client gets lazy messages together over ${transport}`, async t => {
     const { app, client, open } = await pair(t, transport)

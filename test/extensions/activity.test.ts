@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ActivityExtension, type ActivityOptions } from '../../plugin/index.js'
-import { once, start } from '../helpers/harness.js'
+import { once, start, turn } from '../helpers/harness.js'
 import { SocketClient } from '../helpers/socket.js'
 
 for (const activity of ['client', 'client-server'] as const) {
@@ -74,6 +74,16 @@ t.test('messages to a session are copied for nobody, and of sessions that began 
   const { session } = await open()
   t.strictSame(session.extensions.map(({ outgoing }) => outgoing), [undefined])
   t.strictSame(before.session.extensions, [])
+})
+
+t.test('by default the time is that of the process', async t => {
+  const { cometd, client } = await start(t)
+  cometd.addExtension(new ActivityExtension({ activity: 'client', maxInactivity: 1 }))
+  const one = client()
+  await one.handshake()
+  const begin = performance.now()
+  while (performance.now() - begin < 2) await turn()
+  t.match((await one.connect()).at(-1), { advice: { reconnect: 'none' } })
 })
 
 t.test('wrong options are refused, and the error says where', async t => {
