@@ -92,6 +92,8 @@ export class CometDServer {
   readonly #outgoing = new Lane()
   #toFlush: Flushable[] = []
   #broadcasts = 0
+  #fanningOut = false
+  readonly #toFanOut: Array<() => void> = []
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -475,6 +477,19 @@ export class CometDServer {
   }
 
   #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
+    // A listener of a session's events published: its message comes after the one that it was told of, for everybody.
+    if (this.#fanningOut) {
+      this.#toFanOut.push(() => this.#fanOut(channel, sender, message, lazy, context, frame))
+      return true
+    }
+    this.#fanningOut = true
+    const sent = this.#fanOutNow(channel, sender, message, lazy, context, frame)
+    this.#fanningOut = false
+    this.#toFanOut.shift()?.()
+    return sent
+  }
+
+  #fanOutNow (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
     if (diagnostics.publish.hasSubscribers) diagnostics.publish.publish({ server: this, sender, channel, message })
     // One copy for a session, however many of its patterns match (B75).
     const broadcast = ++this.#broadcasts

@@ -166,3 +166,16 @@ t.test('listeners can be listed and removed; events that do not exist are an err
     t.throws(() => source.addListener(name, 'x' as never), { code: 'COMETD_ERR_HANDLER_INVALID' })
   }
 })
+
+t.test('what a listener of a session publishes comes after the message that it was told of, once, for everybody', async t => {
+  const { cometd, open } = await start(t)
+  const clients = [await open(), await open(), await open()]
+  const channel = cometd.createServerChannel('/a/b')
+  for (const client of clients) await client.subscribe(['/a/b', '/a/*', '/a/**'])
+  clients[0]?.session.addListener('queueOffer', (session, { data }) => {
+    if (data === 1) for (const next of [2, 3]) channel.publish(null, next)
+  })
+  t.equal(channel.publish(null, 1), true)
+  channel.publish(null, 4)
+  for (const client of clients) t.strictSame((await client.connect()).map(({ data }) => data), [1, 2, 3, 4, undefined])
+})

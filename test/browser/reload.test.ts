@@ -30,7 +30,7 @@ async function visit (t: Test, launch: (t: Test) => Promise<Browser>, query: str
   const subscribed = once(app.cometd, 'subscribed')
   await page.goto(address)
   const [, session] = await subscribed as [unknown, ServerSession]
-  // The client's extension has nothing to go on with before the first connect.
+  // Before that the page has nothing to hand on.
   if (!session.held) await once(session, 'suspended')
   return { app, page, address, events, session }
 }
