@@ -86,6 +86,14 @@ t.test('who listens to a pattern needs the consent of the wider ones', async t =
   t.match(await client.subscribe('/b/*'), { successful: true })
 })
 
+t.test('who listens to a pattern does not need the consent of what the pattern stands for', async t => {
+  const { cometd, open } = await start(t)
+  for (const name of ['/rooms/{id}', '/rooms/5']) cometd.createServerChannel(name).addAuthorizer(() => 'deny')
+  const client = await open()
+  t.match(await client.subscribe('/rooms/*'), { successful: true })
+  t.match(await client.subscribe('/rooms/6'), { successful: false })
+})
+
 t.test('the policy is asked first', async t => {
   const { cometd, open } = await start(t)
   cometd.policy = { canPublish: () => false }

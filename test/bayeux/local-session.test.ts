@@ -124,6 +124,7 @@ t.test('it ends by itself, by the server, or with the server', async t => {
 
 t.test('what is caused in a batch comes when it ends', async t => {
   const { cometd } = await start(t)
+  cometd.service('/service/echo', (session, message) => message.data)
   const local = cometd.newLocalSession()
   t.equal(local.batch(() => 1), 1, 'without a session there is nothing to hold back')
   await local.handshake()
@@ -136,6 +137,17 @@ t.test('what is caused in a batch comes when it ends', async t => {
   }), 2)
   await turn()
   t.strictSame(heard, [1])
+  cometd.createServerChannel('/a').publish(null, 2)
+  await local.batch(async () => {
+    await turn()
+    t.strictSame(heard, [1], 'also what was on its way')
+  })
+  await turn()
+  t.strictSame(heard, [1, 2])
+  local.addListener('/service/*', ({ data }) => { heard.push(data) })
+  await local.publish('/service/echo', 3)
+  await turn()
+  t.strictSame(heard, [1, 2, 3])
 })
 
 t.test('extensions see what it sends and what comes', async t => {
@@ -159,6 +171,7 @@ t.test('extensions see what it sends and what comes', async t => {
   local.addExtension(counting)
   t.equal(local.extensions.length, 2)
   t.ok(local.removeExtension(counting))
+  local.addExtension({ incoming: (session, message) => message['data'] === 'move' ? { ...message, channel: 'elsewhere' } as never : true })
   await local.handshake({ ext: { token: 1 } })
   const heard: unknown[] = []
   await local.subscribe('/a', ({ data }) => { heard.push(data) })
@@ -166,6 +179,10 @@ t.test('extensions see what it sends and what comes', async t => {
   for (const data of ['change', 'fail', 'drop']) t.match(await local.publish('/a', data), { successful: true })
   await turn()
   t.strictSame(heard, ['changed', 'fail'])
+  local.addListener('elsewhere', ({ data }) => { heard.push(data) })
+  await local.publish('/a', 'move')
+  await turn()
+  t.strictSame(heard, ['changed', 'fail', 'move'])
   t.strictSame(seen.slice(0, 4), ['out /meta/handshake', 'in /meta/handshake', 'out /meta/subscribe', 'in /meta/subscribe'])
   cometd.addExtension({ outgoing: (server, sender, session, message) => !('successful' in message) })
   t.match(await local.publish('/a', 1), { successful: false, error: '404::message_deleted' }, 'so does a reply that is deleted')
