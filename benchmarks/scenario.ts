@@ -2,7 +2,7 @@ import type { Transport } from './driver/message.js'
 import type { ServerProcess } from './driver/server-process.js'
 
 /** The server programs in `benchmarks/peers/`, in the order of the table's columns. */
-export const SERVERS = ['fastify-cometd', 'fastify-cometd-ack', 'cometd-nodejs-server', 'faye', 'socket.io', 'bare'] as const
+export const SERVERS = ['fastify-cometd', 'fastify-cometd-ack', 'cometd-nodejs-server', 'faye', 'socket.io', 'bare', 'bare-ack'] as const
 export type ServerName = typeof SERVERS[number]
 
 export const OURS: ServerName = 'fastify-cometd'

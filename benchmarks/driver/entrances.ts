@@ -53,7 +53,7 @@ export function longPollingCrowd ({ port }: ServerProcess): Crowd<Session> {
 function webSocketCrowd ({ name, port }: ServerProcess): Crowd {
   return new Crowd<Member>(name === 'socket.io'
     ? new WebSocketEntrance(port, SOCKET_IO_URL, SocketIoClient.enter)
-    : new WebSocketEntrance(port, PATH, socket => SocketSession.enter(socket, name === 'fastify-cometd-ack')))
+    : new WebSocketEntrance(port, PATH, socket => SocketSession.enter(socket, name.endsWith('-ack'))))
 }
 
 /** A crowd that speaks the wire of the server. */

@@ -123,6 +123,6 @@ export const flood: Scenario = { name: 'flood', ...broadcast('long-polling', 10)
 export const wsFanOut: Scenario = { name: 'ws-fan-out', ...broadcast('websocket', 1), bar: { ratioToRival: 0.8 } }
 
 /** What it costs that each message is acknowledged, and comes with the answer to a connect. */
-export const wsFanOutAck: Scenario = { name: 'ws-fan-out-ack', ...broadcast('websocket', 1), servers: ['fastify-cometd', 'fastify-cometd-ack'] }
+export const wsFanOutAck: Scenario = { name: 'ws-fan-out-ack', ...broadcast('websocket', 1), servers: ['fastify-cometd', 'fastify-cometd-ack', 'bare', 'bare-ack'] }
 
 export const wsFlood: Scenario = { name: 'ws-flood', ...broadcast('websocket', 10), bar: { ratioToRival: 0.25 } }
