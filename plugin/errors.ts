@@ -16,6 +16,16 @@ export const errors = {
   COMETD_ERR_EVENT_UNKNOWN: createError('COMETD_ERR_EVENT_UNKNOWN', "there is no event '%s'; there are %s", 500, TypeError),
   /** The application added something that is not a listener or an extension. */
   COMETD_ERR_HANDLER_INVALID: createError('COMETD_ERR_HANDLER_INVALID', '%s must be %s', 500, TypeError),
+  /** Settings were given for a channel that has been declared with others. */
+  COMETD_ERR_CHANNEL_DECLARED: createError('COMETD_ERR_CHANNEL_DECLARED', "the channel '%s' has been declared otherwise", 500, TypeError),
+  /** What was given as the schema of a channel is none. */
+  COMETD_ERR_SCHEMA_INVALID: createError('COMETD_ERR_SCHEMA_INVALID', "the schema of '%s': %s", 500, TypeError),
+  /** The application published or delivered data on a channel without a schema, and `requireSchema` is set. */
+  COMETD_ERR_SCHEMA_MISSING: createError('COMETD_ERR_SCHEMA_MISSING', "the channel '%s' has no schema", 500, TypeError),
+  /** The application published or delivered data that do not fit the schema of the channel. */
+  COMETD_ERR_DATA_UNFIT: createError('COMETD_ERR_DATA_UNFIT', "the data for '%s' do not fit its schema: %s", 500, TypeError),
+  /** An identity with an end that is none. */
+  COMETD_ERR_IDENTITY_INVALID: createError('COMETD_ERR_IDENTITY_INVALID', 'identity: %s', 500, TypeError),
   /** The remote call of a local session failed; `data` is what the service says, or a Bayeux error. */
   COMETD_ERR_REMOTE_CALL_FAILED: createError('COMETD_ERR_REMOTE_CALL_FAILED', "the remote call '%s' failed", 500),
   /** Logged when a listener, policy or extension did not answer within `maxProcessing`. */

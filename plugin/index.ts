@@ -16,7 +16,7 @@ async function plugin (fastify: FastifyInstance, given: CometDPluginOptions): Pr
   if (Object.hasOwn(fastify, 'cometd')) throw new errors.COMETD_ERR_ALREADY_REGISTERED()
   const options = checkOptions(given)
   const { logLevel } = options.registration
-  const server = buildServer(options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
+  const server = buildServer(fastify, options, fastify.log.child({ plugin: 'fastify-cometd' }, logLevel === undefined ? {} : { level: logLevel }))
 
   fastify.decorate('cometd', server)
   const { prefix, logSerializers } = given as { prefix?: string, logSerializers?: Record<string, never> }
@@ -57,6 +57,8 @@ export { TimestampExtension } from './extensions/timestamp.js'
 export type { TimestampOptions } from './extensions/timestamp.js'
 export { TimesyncExtension } from './extensions/timesync.js'
 export type { TimesyncOptions } from './extensions/timesync.js'
+export * from './bayeux/channel-types.js'
+export type { ChannelSettings, ContextRequest, Rule } from './bayeux/declaration.js'
 export type { Authorization, Authorizer, Operation } from './bayeux/authorizers.js'
 export type { TemplateParameters } from './bayeux/channel-name.js'
 export type { Incoming, Outgoing, ServerExtension, SessionExtension } from './bayeux/extensions.js'

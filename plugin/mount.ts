@@ -6,6 +6,7 @@ import { CometDServer } from './bayeux/server.js'
 import { addContentTypes, jsonReader } from './content-types.js'
 import type { CheckedOptions } from './options.js'
 import { addExtensions } from './extensions/index.js'
+import { schemaCompiler } from './schema-compiler.js'
 import { addGetRoutes, addPostRoutes } from './routes.js'
 import { Browsers } from './transports/browser.js'
 import { CallbackPolling } from './transports/callback-polling.js'
@@ -23,16 +24,22 @@ const systemTime: TimeSource = {
 const newId = (): string => randomBytes(20).toString('hex')
 
 /** Builds the server, with the extensions that the options name. */
-export function buildServer (options: CheckedOptions, log: FastifyBaseLogger): CometDServer {
-  const { extensions, clock: time = systemTime } = options.registration
+export function buildServer (fastify: FastifyInstance, options: CheckedOptions, log: FastifyBaseLogger): CometDServer {
+  const { extensions, policy = null, channels, ajv, clock: time = systemTime } = options.registration
   const server = new CometDServer(options.server, {
     time,
     log,
+    date: () => time.date?.() ?? Date.now(),
+    compileSchema: schemaCompiler(fastify, ajv),
+    development: process.env['NODE_ENV'] !== 'production',
+    application: fastify,
     newId,
     random: Math.random,
     defer: setImmediate
   })
   addExtensions(server, extensions, () => time.now())
+  server.policy = policy
+  for (const [name, settings] of Object.entries(channels)) server.createServerChannel(name, settings)
   return server
 }
 

@@ -3,9 +3,12 @@ import type { FastifyRequest, LogLevel, RouteShorthandOptions } from 'fastify'
 import type { PerMessageDeflateOptions } from 'ws'
 import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
 import type { TimeSource } from './bayeux/clock.js'
+import type { ChannelSettings } from './bayeux/declaration.js'
+import type { SecurityPolicy } from './bayeux/policy.js'
 import { errors } from './errors.js'
 import type { ExtensionOptions } from './extensions/index.js'
 import { optionCheck } from './option-check.js'
+import type { AjvOptions } from './schema-compiler.js'
 
 /** What a route of the plugin takes from the application: hooks are added, `schema` and its compiler are the plugin's own. */
 export type RouteOptions = Omit<RouteShorthandOptions, 'schema' | 'attachValidation' | 'validatorCompiler' | 'serializerCompiler' | 'bodyLimit'>
@@ -28,6 +31,12 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   protocol?: string
   /** Extensions of CometD to be added. Default: none. */
   extensions?: ExtensionOptions
+  /** Who may do what; `app.cometd.policy` can be set later, too. */
+  policy?: SecurityPolicy
+  /** What is declared of channels, by name or pattern. Typed better by `createServerChannel`. */
+  channels?: { readonly [Name in string]: ChannelSettings<Name> }
+  /** Options of Ajv for the JSON Schemas of channels, as Fastify takes them. Default: nothing is coerced, defaulted or removed. */
+  ajv?: AjvOptions
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */
   logLevel?: LogLevel
   /** Merged into the routes. */
@@ -40,7 +49,7 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
 export interface CheckedOptions {
   /** Live: setting one checks it. */
   server: ServerOptions
-  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate' | 'extensions'>>
+  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate' | 'extensions' | 'channels'>>
 }
 
 // What Fastify itself adds to, or reads from, the options of a plugin.

@@ -31,7 +31,7 @@ export function createCometDServer (options: StandaloneOptions = {}): Standalone
     // Whatever path the HTTP server sends here is meant for this server.
     rewriteUrl: () => '/'
   })
-  const server = buildServer(checked, app.log)
+  const server = buildServer(app, checked, app.log)
   app.register(async scope => {
     scope.addHook('preParsing', async (request, _reply, payload) => readAlready(request.raw) ?? payload)
     await mount(scope, checked, server)

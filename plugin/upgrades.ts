@@ -73,7 +73,7 @@ function offers ({ headers }: FastifyRequest, protocol: string | undefined): boo
 
 async function isAllowed (request: FastifyRequest, allowed: CheckedOptions['registration']['allowedOrigins']): Promise<boolean> {
   const { origin } = request.headers
-  if (typeof allowed === 'function') return await allowed(origin, request)
+  if (typeof allowed === 'function') return await allowed.call(request.server, origin, request)
   if (origin === undefined || allowed === '*') return true
   return allowed === 'same-host' ? isSameHost(origin, request.host) : allowed.includes(origin)
 }

@@ -1,5 +1,5 @@
 import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
-import type { ServerChannel } from './channel.js'
+import type { BoundRule, ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
 import { type Callback, Failure } from './guests.js'
 import type { ServerMessage } from './message.js'
@@ -22,23 +22,61 @@ export type Authorizer = (operation: Operation, channelName: string, session: Se
 
 const QUESTIONS = { create: 'canCreate', subscribe: 'canSubscribe', publish: 'canPublish' } as const
 const BY_POLICY = 'denied_by_security_policy'
+const NO_RULES: readonly never[] = []
 
 /**
- * Asks the policy and the authorizers.
+ * Asks the policy, the rules and the authorizers.
  * @param denied the error to answer with if the policy says no
  * @returns undefined if it is allowed, or the error to answer with
  */
 export function denial (server: CometDServer, operation: Operation, session: ServerSession, message: ServerMessage, channel: ServerChannel, denied: string, context: MessageContext | undefined): Awaitable<string | undefined> {
+  const { policy, channels, options } = server
   const subject = operation === 'create' ? channel.name : channel
-  const refused = refusal(server.guests, server.policy, QUESTIONS[operation], [session, message, subject], denied, context)
-  if (server.channels.authorizers === 0) return refused
+  const refused = refusal(server.guests, policy, QUESTIONS[operation], [session, message, subject], denied, context)
+  if (channels.authorizers === 0 && channels.rules === 0 && options.defaultPolicy === 'allow') return refused
   return andThen(refused, error => error ?? consult(server, operation, session, message, channel, denied, context))
 }
 
 function consult (server: CometDServer, operation: Operation, session: ServerSession, message: ServerMessage, channel: ServerChannel, denied: string, context: MessageContext | undefined): Awaitable<string | undefined> {
-  const { authorizers } = channel.route(server.channels.generation)
-  if (authorizers.length === 0) return undefined
+  const { authorizers, rules } = channel.route(server.channels.generation)
+  // A channel is created to be used, which is asked next. Local sessions are the application's own.
+  const ruling = operation === 'create' || session.local ? NO_RULES : rules[operation]
   const denyFor = (reason: string): string => denied.replace(BY_POLICY, () => reason)
+  if (ruling.length + authorizers.length === 0) return isOpen(server, operation, session, channel) ? undefined : denied
+  return andThen(askRules(server, ruling, session, message, channel, denyFor, context),
+    error => error ?? askAuthorizers(server, authorizers, operation, session, message, channel, denyFor, context))
+}
+
+// Whether what nobody has said anything of is allowed. Who subscribes to a service channel hears nothing by that.
+function isOpen ({ policy, options }: CometDServer, operation: Operation, session: ServerSession, channel: ServerChannel): boolean {
+  if (options.defaultPolicy === 'allow' || policy?.[QUESTIONS[operation]] !== undefined) return true
+  return operation === 'create' || session.local || (operation === 'subscribe' && channel.service)
+}
+
+function askRules (server: CometDServer, rules: readonly BoundRule[], session: ServerSession, message: ServerMessage, channel: ServerChannel, denyFor: (reason: string) => string, context: MessageContext | undefined): Awaitable<string | undefined> {
+  let error: string | undefined
+  const allowed = everyInTurn(rules, ({ rule, roles, parameters }) => {
+    const has = session.identity?.roles
+    if (roles !== undefined && !(Array.isArray(has) && roles.some(role => has.includes(role)))) {
+      error = denyFor('denied_by_role')
+      return false
+    }
+    message.parameters = parameters
+    const asked = typeof rule === 'boolean' ? rule : server.guests.ask('rule of a channel', rule, server.application, [requestOf(context), session, message, channel], context)
+    return andThen(asked, said => {
+      if (said !== true) error = said instanceof Failure ? said.error : denyFor('denied_by_rule')
+      return said === true
+    })
+  })
+  return andThen(allowed, () => error)
+}
+
+function requestOf (context: MessageContext | undefined): unknown {
+  return (context as { request?: unknown } | undefined)?.request
+}
+
+function askAuthorizers (server: CometDServer, authorizers: readonly Authorizer[], operation: Operation, session: ServerSession, message: ServerMessage, channel: ServerChannel, denyFor: (reason: string) => string, context: MessageContext | undefined): Awaitable<string | undefined> {
+  if (authorizers.length === 0) return undefined
   let error: string | undefined = denyFor('denied_by_not_granting')
   const nobodyDenied = everyInTurn(authorizers, authorizer => {
     const asked = server.guests.ask(`authorizer of '${operation}'`, authorizer, undefined, [operation, channel.name, session, message], context)

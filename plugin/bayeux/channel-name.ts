@@ -71,6 +71,19 @@ export function bind (template: ChannelName, name: string): Readonly<Record<stri
   return Object.freeze(Object.fromEntries(Array.from(template.parameters, ([i, parameter]) => [parameter, segments[i] as string])))
 }
 
+/** Whether there may be a name that both the wildcard and the other name, template or wildcard match. */
+export function overlaps (wildcard: ChannelName, other: ChannelName): boolean {
+  const [segments, others] = [segmentsOf(wildcard.name), segmentsOf(other.name)]
+  const depth = segments.length - 1
+  const deep = segments[depth] === '**'
+  if (others.at(-1) === '**') return segments.slice(0, Math.min(depth, others.length - 1)).every(stands) && (deep || others.length - 1 <= depth)
+  return (deep ? others.length > depth : others.length === depth + 1) && segments.slice(0, depth).every(stands)
+
+  function stands (segment: string, i: number): boolean {
+    return others[i] === segment || other.parameters.has(i)
+  }
+}
+
 function segmentsOf (name: string): string[] {
   return name.split('/').slice(1)
 }

@@ -1,6 +1,8 @@
 import type { Authorizer } from './authorizers.js'
 import type { Awaitable } from './awaitable.js'
-import { bind, type ChannelName, type TemplateParameters } from './channel-name.js'
+import { bind, type ChannelName, overlaps, type TemplateParameters } from './channel-name.js'
+import type { Delivered, Published } from './channel-types.js'
+import type { CheckedRule, Declaration } from './declaration.js'
 import { errors } from '../errors.js'
 import { type Callback, tellCaller } from './guests.js'
 import { Listeners } from './listeners.js'
@@ -13,13 +15,13 @@ import type { ServerSession } from './session.js'
 export type Publisher<Name extends string> = Name extends `/service/${string}` | `/meta/${string}` ? ServerSession : ServerSession | null
 
 /** The events of a channel. */
-export interface ChannelEvents<Name extends string = string> {
+export interface ChannelEvents<Name extends string = string, In = Published<Name>> {
   /**
    * A message was published, on this channel or, for a wildcard or a template, on one it matches: `message.channel` tells
    * which. `false` vetoes: the publisher gets `404::message_deleted`. `session` is null if the application published without
    * a sender.
    */
-  message (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage<unknown, TemplateParameters<Name>>, callback: Callback<boolean | void>): Awaitable<boolean | void>
+  message (session: Publisher<Name>, channel: ServerChannel, message: ServerMessage<In, TemplateParameters<Name>>, callback: Callback<boolean | void>): Awaitable<boolean | void>
   subscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage): unknown
   /** `message` is null when the session was removed. */
   unsubscribed (channel: ServerChannel, session: ServerSession, message: ServerMessage | null): unknown
@@ -37,16 +39,25 @@ export interface Route {
   readonly channels: readonly ServerChannel[]
   readonly listeners: ReadonlyArray<readonly [ServerChannel, ChannelEvents['message'], Parameters]>
   readonly authorizers: readonly Authorizer[]
+  /** Of the most specific channel that has a schema. */
+  readonly declaration: Declaration | undefined
+  /** All of these have to allow it. */
+  readonly rules: { readonly subscribe: readonly BoundRule[], readonly publish: readonly BoundRule[] }
   readonly broadcastToPublisher: boolean
   readonly lazy: boolean
   readonly lazyTimeout: number | undefined
+}
+
+/** A rule, and what the channel that has it binds. */
+export interface BoundRule extends CheckedRule {
+  readonly parameters: Parameters
 }
 
 /**
  * A channel. It can be kept: a channel that was swept because nobody subscribed or listened to it comes back to life when it
  * is used again.
  */
-export class ServerChannel<Name extends string = string> {
+export class ServerChannel<Name extends string = string, In = Published<Name>, Out = Delivered<Name>> {
   readonly #server: CometDServer
   readonly #parsed: ChannelName
   readonly #listeners: Listeners<ChannelEvents> = new Listeners(EVENTS)
@@ -58,6 +69,7 @@ export class ServerChannel<Name extends string = string> {
   #lazyTimeout: number | undefined
   #broadcastToPublisher = true
   #route: Route | undefined
+  #declaration: Declaration | undefined
 
   /** Whether it is being initialised, or was. @internal */
   initialised = false
@@ -160,26 +172,27 @@ export class ServerChannel<Name extends string = string> {
    * @param sender the session in whose name it happens, for listeners and extensions; null for none
    * @returns whether it was sent: false if a listener or extension deleted it or the server is closed. A promise only if one of
    * them is asynchronous; it does not reject.
-   * @throws COMETD_ERR_CHANNEL_UNFIT, COMETD_ERR_DATA_INVALID; with a callback it gets them instead
+   * @throws COMETD_ERR_CHANNEL_UNFIT, COMETD_ERR_DATA_INVALID, COMETD_ERR_DATA_UNFIT, COMETD_ERR_SCHEMA_MISSING; with a
+   * callback it gets them instead
    */
-  publish (sender: ServerSession | null, data: unknown, callback?: Callback<boolean>): Awaitable<boolean> {
+  publish (sender: ServerSession | null, data: Out, callback?: Callback<boolean>): Awaitable<boolean> {
     return tellCaller(() => this.#server.publish(this, sender ?? null, data), callback)
   }
 
-  addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): void {
+  addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name, In>[Event]): void {
     this.#configure(channel => channel.#listeners.add(event, listener))
   }
 
   /** Gives whether the listener was there. */
-  removeListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name>[Event]): boolean {
+  removeListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name, In>[Event]): boolean {
     const live = this.#live
     const removed = live.#listeners.remove(event, listener)
     live.#changed()
     return removed
   }
 
-  listeners<Event extends keyof ChannelEvents> (event: Event): Array<ChannelEvents<Name>[Event]> {
-    return this.#live.#listeners.of(event).slice()
+  listeners<Event extends keyof ChannelEvents> (event: Event): Array<ChannelEvents<Name, In>[Event]> {
+    return this.#live.#listeners.of(event).slice() as Array<ChannelEvents<Name, In>[Event]>
   }
 
   /** Has `authorizer` asked about this channel and, if it is a wildcard or a template, about those that it matches. */
@@ -207,6 +220,21 @@ export class ServerChannel<Name extends string = string> {
   }
 
   /** @internal */
+  get declaration (): Declaration | undefined {
+    return this.#declaration
+  }
+
+  /** Sets the channel as it is declared. To be called once. @internal */
+  declare (declaration: Declaration): void {
+    const { persistent, lazy, lazyTimeout, broadcastToPublisher } = declaration.settings
+    this.#declaration = declaration
+    this.#persistent = persistent ?? this.#persistent
+    this.#lazy = lazy ?? lazyTimeout !== undefined
+    this.#lazyTimeout = lazyTimeout
+    this.#broadcastToPublisher = broadcastToPublisher ?? this.#broadcastToPublisher
+  }
+
+  /** @internal */
   get wild (): boolean {
     return this.#parsed.wild
   }
@@ -219,7 +247,7 @@ export class ServerChannel<Name extends string = string> {
   /** @internal */
   get unused (): boolean {
     if (this.#subscribers.size > 0 || !this.#listeners.empty || this.#authorizers.length > 0) return false
-    return !this.meta && !this.#persistent && (this.fromClient || !this.#isConfigured)
+    return !this.meta && !this.#persistent && this.#declaration === undefined && (this.fromClient || !this.#isConfigured)
   }
 
   /** @internal */
@@ -235,19 +263,29 @@ export class ServerChannel<Name extends string = string> {
     const wild = known(this.#parsed.wildNames)
     const self = known([this.name])
     const bound = new Map<ServerChannel, Parameters>()
-    for (const template of channels.templates) {
+    // The more of a template is given, the more specific it is.
+    for (const template of [...channels.templates].sort((a, b) => b.#parsed.parameters.size - a.#parsed.parameters.size)) {
       const parameters = this.wild ? undefined : bind(template.#parsed, this.name)
       if (parameters !== undefined) bound.set(template, parameters)
     }
     const rules = new Set([...wild, ...bound.keys(), ...self])
+    // Who listens to a pattern needs the consent of those that stand for more than the pattern does.
+    const line = [...known(this.#parsed.widerNames), ...rules]
+    const ruleOf = (operation: 'subscribe' | 'publish'): BoundRule[] => {
+      const channel = line.findLast(channel => channel.#declaration?.[operation] !== undefined)
+      // And of all that it hears something of.
+      const heard = operation === 'subscribe' && this.wild ? channels.ruled.filter(other => other !== channel && overlaps(this.#parsed, other.#parsed)) : NOBODY
+      return [channel ?? NOBODY, ...heard].flat().map(channel => ({ ...channel.#declaration?.[operation] as CheckedRule, parameters: bound.get(channel) ?? NO_PARAMETERS }))
+    }
     const lazy = [...rules].filter(channel => channel.#lazy)
     const lazyTimeouts = lazy.flatMap(channel => channel.#lazyTimeout ?? [])
     this.#route = {
       generation,
       channels: [...wild, ...self],
       listeners: [...rules].flatMap(channel => channel.#listeners.of('message').map(listener => [channel, listener, bound.get(channel) ?? NO_PARAMETERS] as const)),
-      // Who listens to a pattern needs the consent of those that stand for more than the pattern does.
-      authorizers: [...known(this.#parsed.widerNames), ...rules].flatMap(channel => channel.#authorizers),
+      authorizers: line.flatMap(channel => channel.#authorizers),
+      declaration: line.findLast(channel => channel.#declaration?.schemas !== undefined)?.declaration,
+      rules: { subscribe: ruleOf('subscribe'), publish: ruleOf('publish') },
       broadcastToPublisher: [...rules].every(channel => channel.#broadcastToPublisher),
       lazy: lazy.length > 0,
       lazyTimeout: lazyTimeouts.length > 0 ? Math.min(...lazyTimeouts) : undefined

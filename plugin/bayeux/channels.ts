@@ -3,6 +3,7 @@ import { ServerChannel } from './channel.js'
 import { type ChannelName, isSoundTemplate, parseChannelName } from './channel-name.js'
 import type { Timed } from './clock.js'
 import type { MessageContext } from './context.js'
+import { type ChannelSettings, declare } from './declaration.js'
 import { metaHandlers } from './meta/index.js'
 import type { CometDServer } from './server.js'
 
@@ -12,11 +13,16 @@ const IDLE_SWEEPS = 3
 export class Channels {
   /** How many authorizers the channels have. */
   authorizers = 0
+  /** How many channels have a schema. */
+  schemas = 0
+  /** How many channels have rules of who may use them. */
+  rules = 0
 
   readonly #server: CometDServer
   readonly #byName = new Map<string, ServerChannel>()
   // Those that the application uses. What a client calls by such a name is a channel like any other.
   readonly #templates = new Set<ServerChannel>()
+  readonly #declared = new Set<ServerChannel>()
   // Channels that are being initialised.
   readonly #coming = new Map<string, ServerChannel>()
   readonly #idle = new Set<ServerChannel>()
@@ -56,14 +62,26 @@ export class Channels {
 
   /**
    * The channel of that name, for the application. If it is new, the initializers are called before anybody else sees it.
-   * @throws COMETD_ERR_CHANNEL_INVALID, and what an initializer throws
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_CHANNEL_DECLARED, what `declare` throws, and what an initializer throws
    */
-  create (name: string, initializers: ReadonlyArray<(channel: ServerChannel) => void>): ServerChannel {
+  create (name: string, initializers: ReadonlyArray<(channel: ServerChannel) => void>, settings?: ChannelSettings): ServerChannel {
     const known = this.#byName.get(name)
     const parsed = this.#parse(name)
     if (parsed === undefined || !isSoundTemplate(parsed)) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
+    const channel = known ?? new ServerChannel(this.#server, parsed)
+    if (settings !== undefined) this.#declare(channel, parsed, settings)
     if (known?.fromClient) this.#adopt(known)
-    return this.use(this.restore(known ?? new ServerChannel(this.#server, parsed), undefined, undefined, initializers))
+    return this.use(this.restore(channel, undefined, undefined, initializers))
+  }
+
+  /** The channels with a rule of who may subscribe. */
+  get ruled (): ServerChannel[] {
+    return [...this.#declared].filter(({ declaration }) => declaration?.subscribe !== undefined)
+  }
+
+  /** The channels that were declared. */
+  get declared (): ReadonlySet<ServerChannel> {
+    return this.#declared
   }
 
   /** As `restore`, for a channel that the application uses. */
@@ -120,6 +138,17 @@ export class Channels {
     } finally {
       this.#coming.delete(channel.name)
     }
+  }
+
+  #declare (channel: ServerChannel, parsed: ChannelName, settings: ChannelSettings): void {
+    if (channel.declaration?.settings === settings) return
+    if (channel.declaration !== undefined) throw new errors.COMETD_ERR_CHANNEL_DECLARED(channel.name)
+    const declaration = declare(parsed, settings, this.#server.compileSchema)
+    channel.declare(declaration)
+    this.#declared.add(channel)
+    if (declaration.schemas !== undefined) this.schemas++
+    if (declaration.subscribe !== undefined || declaration.publish !== undefined) this.rules++
+    this.changed()
   }
 
   #adopt (channel: ServerChannel): void {

@@ -4,6 +4,8 @@ import { AsyncResource } from 'node:async_hooks'
 export interface TimeSource {
   /** Milliseconds since any fixed moment. */
   now (): number
+  /** Milliseconds since 1970, for what ends at a certain time of day. Default: the system's. */
+  date? (): number
   setTimeout (callback: () => void, milliseconds: number): unknown
   clearTimeout (handle: unknown): void
 }

@@ -1,4 +1,5 @@
 import type { TimeSource } from './clock.js'
+import type { CompileSchema } from './declaration.js'
 
 /** The part of a logger (pino, Fastify's) that the server uses. */
 export interface Log {
@@ -12,6 +13,13 @@ export interface Log {
 export interface Environment {
   time: TimeSource
   log: Log
+  /** Milliseconds since 1970. */
+  date (): number
+  compileSchema: CompileSchema
+  /** Whether the application is being developed: then more is checked. */
+  development: boolean
+  /** What rules are called on. */
+  application: unknown
   /** A new unguessable id of alphanumeric characters, at least 128 bits strong (B22). */
   newId (): string
   /** A number from 0 up to but not including 1. */

@@ -1,5 +1,6 @@
 import { type Awaitable, andThen } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
+import type { CometDIdentity } from './channel-types.js'
 import type { MessageContext } from './context.js'
 import { type Callback, Failure, type Guests } from './guests.js'
 import type { ServerMessage } from './message.js'
@@ -13,6 +14,11 @@ export type Verdict = boolean | undefined | void
  * listen to all channels at once (`/*` and `/**`), which only local sessions may.
  */
 export interface SecurityPolicy {
+  /**
+   * Who is this client? Asked before `canHandshake`, and when the client authenticates again. What it gives becomes the
+   * session's `identity`; nothing: it has none. Without this function it is `request.user`, if there is one.
+   */
+  identify? (session: ServerSession, message: ServerMessage, callback: Callback<CometDIdentity | null | undefined>): Awaitable<CometDIdentity | null | undefined | void>
   /** May this client have a session? `message.reply` can be given `ext` and `advice`. */
   canHandshake? (session: ServerSession, message: ServerMessage, callback: Callback<Verdict>): Awaitable<Verdict>
   /** May the session create a channel by subscribing or publishing to it? */
@@ -21,7 +27,7 @@ export interface SecurityPolicy {
   canPublish? (session: ServerSession, message: ServerMessage, channel: ServerChannel, callback: Callback<Verdict>): Awaitable<Verdict>
 }
 
-type Question = keyof SecurityPolicy
+type Question = Exclude<keyof SecurityPolicy, 'identify'>
 
 /**
  * Asks the application's policy, or the default one.

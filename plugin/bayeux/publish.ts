@@ -1,3 +1,4 @@
+import { errors } from '../errors.js'
 import { denial } from './authorizers.js'
 import { andThen, type Awaitable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
@@ -17,11 +18,22 @@ export function publish (server: CometDServer, session: ServerSession, message: 
     if (error !== undefined) return message.refuse(error)
     if (session.removed) return unknownSession(server, message)
     if (message.data === undefined) return message.refuse('400::data_missing')
+    const fault = faultIn(server, message, channel)
+    if (fault !== undefined) return message.refuse(fault)
     if (server.channels.get(channel.name) === undefined && !server.channels.hasRoomFor(1)) {
       return message.refuse('403:max_channels:channel_create_denied')
     }
     return accept(server, session, message, server.channels.restore(channel, true, context), context)
   })
+}
+
+// The most specific schema counts.
+function faultIn (server: CometDServer, { data }: ServerMessage, channel: ServerChannel): string | undefined {
+  if (server.channels.schemas === 0 && !server.options.requireSchema) return undefined
+  const { declaration } = channel.route(server.channels.generation)
+  if (declaration === undefined) return server.options.requireSchema ? '403:schema_required:publish_denied' : undefined
+  const fault = declaration.checkIncoming?.(data)
+  return fault && `400:${fault}`
 }
 
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
@@ -33,6 +45,13 @@ function check (server: CometDServer, session: ServerSession, message: ServerMes
 function accept (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {
   return andThen(server.hear(channel, session, message, context), heard => {
     if (!heard) return
+    const route = channel.route(server.channels.generation)
+    // What listeners have made of the data goes to others, too.
+    const fault = route.listeners.length > 0 && !channel.service ? route.declaration?.checkIncoming?.(message.data) : undefined
+    if (fault !== undefined) {
+      server.log.error({ err: new errors.COMETD_ERR_DATA_UNFIT(channel.name, fault) }, "listener of 'message' spoilt the data")
+      return message.refuse('500::internal_error')
+    }
     const sent = channel.service ? true : server.distribute(channel, session, message, context)
     return andThen(sent, ok => {
       if (ok) message.reply.successful = true

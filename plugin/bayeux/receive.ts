@@ -2,11 +2,12 @@ import { andThen, type Awaitable, isThenable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
 import { isDeeperThan, type ServerMessage } from './message.js'
+import { settle } from './meta/connect.js'
 import { metaHandlers } from './meta/index.js'
 import { publish } from './publish.js'
 import { invalidChannel, unknownSession } from './refusals.js'
 import type { CometDServer } from './server.js'
-import type { ServerSession } from './session.js'
+import { CAUSES, type RemovalReason, type ServerSession } from './session.js'
 
 /**
  * Takes one message of a client all the way; afterwards its reply is complete. `session` is the one that the message may use:
@@ -65,7 +66,7 @@ function dispatch (server: CometDServer, session: ServerSession, message: Server
 function bidFarewell (server: CometDServer, session: ServerSession, message: ServerMessage): void {
   if (message.channel !== '/meta/connect' || !server.bidFarewell(session)) return unknownSession(server, message)
   message.reply.successful = true
-  message.reply.advice = server.advice('none')
+  settle(server, session, message, CAUSES[session.removal as RemovalReason])
 }
 
 function refuseWhenClosed (server: CometDServer, message: ServerMessage): void {

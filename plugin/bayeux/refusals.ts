@@ -14,6 +14,11 @@ export function invalidChannel (name: string): string {
   return `405:${name.slice(0, SHOWN)}:channel_invalid`
 }
 
+/** The error by which a client learns that its session was ended, and that it is not to come back. */
+export function errorOfEnd (reason: 'identityExpired' | 'revoked'): string {
+  return reason === 'revoked' ? '401::session_revoked' : '401::identity_expired'
+}
+
 /** Refuses a message whose session is not there: the client starts again with a handshake (B6). */
 export function unknownSession (server: CometDServer, message: ServerMessage): void {
   message.refuse('402::session_unknown')

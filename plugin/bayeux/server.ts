@@ -2,11 +2,13 @@ import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
 import type { ChannelEvents, Route, ServerChannel } from './channel.js'
+import type { CallParameters, CallResult, Delivered, Published } from './channel-types.js'
 import { Channels } from './channels.js'
 import { Clock } from './clock.js'
 import { ContextStore, type MessageContext } from './context.js'
 import { Counters } from './counters.js'
 import { diagnostics } from './diagnostics.js'
+import type { ChannelSettings, CompileSchema, IncomingData, OutgoingData } from './declaration.js'
 import { type Dump, dump, statistics, type Statistics } from './dump.js'
 import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
@@ -16,9 +18,9 @@ import { Listeners } from './listeners.js'
 import { LocalSession } from './local-session.js'
 import { type Advice, type OutgoingMessage, type Reply, ServerMessage } from './message.js'
 import type { SecurityPolicy } from './policy.js'
-import { lateReply } from './refusals.js'
+import { errorOfEnd, lateReply } from './refusals.js'
 import { remoteCallListener, type RemoteCallHandler, serviceListener, type ServiceHandler } from './services.js'
-import { type Binding, type ReleaseCause, type RemovalReason, ServerSession } from './session.js'
+import { type Binding, CAUSES, type RemovalReason, ServerSession } from './session.js'
 
 /** The events of a server. */
 export interface ServerEvents {
@@ -47,6 +49,9 @@ export interface Transport {
   abort (): void
 }
 
+type DeclaredChannel<Name extends string, Schema> = ServerChannel<Name, IncomingData<Name, Schema>, OutgoingData<Name, Schema>>
+type Initializer<Channel> = (channel: Channel) => void
+
 /** Something that has messages to send. */
 export interface Flushable {
   /** The server's own: whether it is to be flushed later in this turn. */
@@ -59,7 +64,6 @@ const LONGEST_USER_AGENT = 255
 type Timing = Pick<ServerOptions, 'timeout' | 'maxInterval'>
 
 const EVENTS = ['sessionAdded', 'sessionRemoved', 'channelCreating', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
-const CAUSES: Record<RemovalReason, ReleaseCause> = { disconnect: 'removed', timeout: 'expelled', queueMaxed: 'expelled', close: 'closed' }
 
 /** The Bayeux server: sessions, channels, and what passes between them. */
 export class CometDServer {
@@ -155,11 +159,18 @@ export class CometDServer {
   /**
    * The channel of that name, made if it is not there. Wildcards, too: they can be listened to, and set for all that they
    * match; and templates: `/rooms/{id}` stands for any `/rooms/5`, and `message.parameters.id` is then `'5'`.
+   * @param settings what is declared of the channel: its schema, who may use it. To be given once
    * @param initializers called with the channel if it is made, before anybody else sees it
-   * @throws COMETD_ERR_CHANNEL_INVALID, and what an initializer throws
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_CHANNEL_DECLARED, COMETD_ERR_SCHEMA_INVALID, COMETD_ERR_OPTION_INVALID, and
+   * what an initializer throws
    */
-  createServerChannel<Name extends string> (name: Name, ...initializers: Array<(channel: ServerChannel<Name>) => void>): ServerChannel<Name> {
-    return this.channels.create(name, initializers as Array<(channel: ServerChannel) => void>) as unknown as ServerChannel<Name>
+  createServerChannel<Name extends string, Schema = undefined> (name: Name, settings: ChannelSettings<Name, Schema>, ...initializers: Array<Initializer<DeclaredChannel<Name, Schema>>>): DeclaredChannel<Name, Schema>
+  createServerChannel<Name extends string> (name: Name, ...initializers: Array<Initializer<ServerChannel<Name>>>): ServerChannel<Name>
+  createServerChannel (name: string, ...rest: ReadonlyArray<ChannelSettings | Initializer<ServerChannel>>): ServerChannel {
+    const [first, ...others] = rest
+    return typeof first === 'object'
+      ? this.channels.create(name, others as Array<Initializer<ServerChannel>>, first)
+      : this.channels.create(name, rest as ReadonlyArray<Initializer<ServerChannel>>)
   }
 
   /**
@@ -168,8 +179,10 @@ export class CometDServer {
    * @returns takes the service away; gives whether it was there
    * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
    */
-  service<Name extends string, Request = unknown, Response = unknown> (name: Name, handler: ServiceHandler<Name, Request, Response>): () => boolean {
-    return this.#serve(name, handler, serviceListener(this, handler as ServiceHandler))
+  service<Name extends string, Request = Published<Name>, Response = Delivered<Name>> (name: Name, handler: ServiceHandler<Name, Request, Response>): () => boolean
+  service<Name extends string, Schema = undefined> (name: Name, settings: ChannelSettings<Name, Schema>, handler: ServiceHandler<Name, IncomingData<Name, Schema>, OutgoingData<Name, Schema>>): () => boolean
+  service (name: string, ...rest: [ServiceHandler] | [ChannelSettings, ServiceHandler]): () => boolean {
+    return this.#serve(name, rest, handler => serviceListener(this, handler as ServiceHandler))
   }
 
   /**
@@ -179,8 +192,10 @@ export class CometDServer {
    * @returns takes the offer away; gives whether it was there
    * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
    */
-  remoteCall<Name extends string, Parameters = unknown, Result = unknown> (name: Name, handler: RemoteCallHandler<Name, Parameters, Result>): () => boolean {
-    return this.#serve(`/service/${name}`, handler, remoteCallListener(this, name, handler as RemoteCallHandler))
+  remoteCall<Name extends string, Parameters = CallParameters<Name>, Result = CallResult<Name>> (name: Name, handler: RemoteCallHandler<Name, Parameters, Result>): () => boolean
+  remoteCall<Name extends string, Schema = undefined> (name: Name, settings: ChannelSettings<`/service/${Name}`, Schema>, handler: RemoteCallHandler<Name, IncomingData<`/service/${Name}`, Schema>, OutgoingData<`/service/${Name}`, Schema>>): () => boolean
+  remoteCall (name: string, ...rest: [RemoteCallHandler] | [ChannelSettings, RemoteCallHandler]): () => boolean {
+    return this.#serve(`/service/${name}`, rest, handler => remoteCallListener(this, name, handler as RemoteCallHandler))
   }
 
   /**
@@ -189,6 +204,18 @@ export class CometDServer {
    */
   newLocalSession (hint = 'local'): LocalSession {
     return new LocalSession(this, hint)
+  }
+
+  /**
+   * Ends the sessions that `predicate` says `true` of, but for local ones. Their clients get `401::session_revoked` and the
+   * advice not to come back.
+   * @returns how many there were
+   * @throws what `predicate` throws; then none is ended
+   */
+  revoke (predicate: (session: ServerSession) => boolean): number {
+    const revoked = [...this.#sessions.values()].filter(session => !session.local && predicate(session))
+    for (const session of revoked) this.end(session, 'revoked')
+    return revoked.length
   }
 
   /** The session of that id, or undefined. */
@@ -202,7 +229,7 @@ export class CometDServer {
    * @returns resolves when the answers have left, after `closeTimeout` ms at the latest
    */
   async close (): Promise<void> {
-    this.#closing ??= this.#end()
+    this.#closing ??= this.#close()
     await this.#closing
   }
 
@@ -216,6 +243,21 @@ export class CometDServer {
   /** Tells the listeners of the server. @internal */
   tell (event: keyof ServerEvents, args: readonly unknown[], context?: MessageContext): void {
     this.guests.tell(event, this.#listeners.of(event), args, context)
+  }
+
+  /** Milliseconds since 1970. @internal */
+  date (): number {
+    return this.#environment.date()
+  }
+
+  /** @internal */
+  get compileSchema (): CompileSchema {
+    return this.#environment.compileSchema
+  }
+
+  /** What rules are called on. @internal */
+  get application (): unknown {
+    return this.#environment.application
   }
 
   /** @internal */
@@ -274,9 +316,7 @@ export class CometDServer {
   /** @internal */
   add (session: ServerSession, message: ServerMessage, context: MessageContext | undefined): void {
     this.#sessions.set(session.id, session)
-    session.state = 'handshaken'
-    session.binding = session.binding?.join()
-    session.armExpiry()
+    session.begin()
     this.counters.handshakes++
     this.log.debug({ session: session.id }, 'session added')
     if (diagnostics.sessionAdded.hasSubscribers) diagnostics.sessionAdded.publish({ server: this, session, message })
@@ -306,6 +346,11 @@ export class CometDServer {
   /** @internal */
   disconnect (session: ServerSession): boolean {
     return this.remove(session, 'disconnect', undefined, freeze({ channel: '/meta/disconnect', successful: true }))
+  }
+
+  /** Ends a session whose client is not to come back, and is told so. @internal */
+  end (session: ServerSession, reason: 'identityExpired' | 'revoked'): void {
+    this.remove(session, reason, undefined, freeze({ channel: '/meta/disconnect', successful: true, error: errorOfEnd(reason) }))
   }
 
   /** The time of a session has run out. @internal */
@@ -349,6 +394,7 @@ export class CometDServer {
     if (!channel.broadcast || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('published to', channel.name)
     if (this.closed) return false
     const message = new ServerMessage({ channel: channel.name, data: data ?? null })
+    this.checkOutgoing(channel, message.data)
     // Bytes are left to the extension that encodes them. Anything else is written at once, so that the caller learns of what
     // cannot be; listeners may change the data: then it is written once more.
     const route = channel.route(this.channels.generation)
@@ -393,7 +439,23 @@ export class CometDServer {
     const channel = this.channels.locate(name)
     if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
     if (channel.meta || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('delivered on', name)
+    this.checkOutgoing(channel, data ?? null)
     return this.send(session, sender, { channel: name, data: data ?? null })
+  }
+
+  /**
+   * Looks at what the application sends, if it is to be looked at.
+   * @throws COMETD_ERR_SCHEMA_MISSING, COMETD_ERR_DATA_UNFIT
+   * @internal
+   */
+  checkOutgoing (channel: ServerChannel, data: unknown): void {
+    const { requireSchema, validateOutgoing = this.#environment.development } = this.options
+    // Of most applications no channel has a schema.
+    if (this.channels.schemas === 0 && !requireSchema) return
+    const { declaration } = channel.route(this.channels.generation)
+    if (requireSchema && declaration === undefined) throw new errors.COMETD_ERR_SCHEMA_MISSING(channel.name)
+    const fault = validateOutgoing ? declaration?.checkOutgoing?.(data) : undefined
+    if (fault !== undefined) throw new errors.COMETD_ERR_DATA_UNFIT(channel.name, fault)
   }
 
   /** @internal */
@@ -460,14 +522,16 @@ export class CometDServer {
     this.#environment.defer(code)
   }
 
-  #serve (name: string, handler: unknown, listener: ChannelEvents['message'] | ReturnType<typeof remoteCallListener>): () => boolean {
+  #serve (name: string, rest: readonly unknown[], listenerOf: (handler: unknown) => unknown): () => boolean {
+    const handler = rest.at(-1)
     if (typeof handler !== 'function') throw new errors.COMETD_ERR_HANDLER_INVALID(`the handler of '${name}'`, 'a function')
-    const channel = this.createServerChannel(name)
-    channel.addListener('message', listener as ChannelEvents['message'])
-    return () => channel.removeListener('message', listener as ChannelEvents['message'])
+    const listener = listenerOf(handler) as ChannelEvents['message']
+    const channel = this.channels.create(name, [], rest.length > 1 ? rest[0] as ChannelSettings : undefined)
+    channel.addListener('message', listener)
+    return () => channel.removeListener('message', listener)
   }
 
-  async #end (): Promise<void> {
+  async #close (): Promise<void> {
     this.closed = true
     for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
     this.clock.stop()

@@ -32,7 +32,9 @@ export function serviceListener (server: CometDServer, handler: ServiceHandler) 
     // The application published without a sender: there is nobody to answer.
     if (session === null) return
     return andThen(handler(session, message), response => {
-      if (response !== undefined) return andThen(server.send(session, null, answerTo(message, { data: response })), () => {})
+      if (response === undefined) return
+      server.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, response)
+      return andThen(server.send(session, null, answerTo(message, { data: response })), () => {})
     })
   }
 }
@@ -70,9 +72,11 @@ function expectFailures (handler: RemoteCallHandler) {
 
 function answer (server: CometDServer, session: ServerSession, message: ServerMessage, result: unknown): void {
   try {
-    server.send(session, null, answerTo(message, outcomeOf(result)))
+    const outcome = outcomeOf(result)
+    if (outcome.successful) server.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, outcome.data)
+    server.send(session, null, answerTo(message, outcome))
   } catch (err) {
-    server.log.error({ err }, 'remote call failed: its result cannot be written as JSON')
+    server.log.error({ err }, 'remote call failed: its result cannot be sent')
     server.send(session, null, answerTo(message, outcomeOf(new Failure('500::internal_error'))))
   }
 }

@@ -1,10 +1,12 @@
 import { type Awaitable, andThen, Lane } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
+import type { CometDIdentity, Delivered } from './channel-types.js'
 import type { MessageContext } from './context.js'
 import { diagnostics } from './diagnostics.js'
 import { Extensions, type SessionExtension } from './extensions.js'
 import { type Frame, thaw } from './frame.js'
 import { type Callback, tellCaller } from './guests.js'
+import { expiryOf, IdentityTerm } from './identity.js'
 import { LazyTimer } from './lazy-timer.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
@@ -14,11 +16,21 @@ import { lateReply } from './refusals.js'
 import type { CometDServer, Flushable } from './server.js'
 
 /** Why a session came to its end. */
-export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'close'
+export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'identityExpired' | 'revoked' | 'close'
 /** What to do with a message for a session whose queue is full; nothing: remove the session. */
 export type QueueMaxedDecision = 'dropOldest' | 'dropNewest' | 'keep' | undefined | void
 /** Why a held connect is let go. */
-export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'removed' | 'expelled' | 'closed'
+export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'authentication' | 'removed' | 'expelled' | 'identityExpired' | 'revoked' | 'closed'
+
+/** What the end of a session is for its connect. */
+export const CAUSES: Readonly<Record<RemovalReason, ReleaseCause>> = {
+  disconnect: 'removed',
+  timeout: 'expelled',
+  queueMaxed: 'expelled',
+  identityExpired: 'identityExpired',
+  revoked: 'revoked',
+  close: 'closed'
+}
 
 /** The events of a session. */
 export interface SessionEvents {
@@ -122,6 +134,8 @@ export class ServerSession {
   remoteCalls = 0
   /** What the client was last told. @internal */
   told: Told | undefined
+  /** Why it ended. @internal */
+  removal: RemovalReason | undefined
 
   readonly #server: CometDServer
   readonly #listeners = new Listeners<SessionEvents>(EVENTS)
@@ -136,6 +150,8 @@ export class ServerSession {
   #attributes: Map<string, unknown> | undefined
   #timing = SERVERS_TIMING
   #lazyTimer: LazyTimer | undefined
+  #identity: CometDIdentity | undefined
+  #term: IdentityTerm | undefined
 
   /** @internal */
   constructor (server: CometDServer, id: string, binding: Binding | undefined, local = false) {
@@ -153,6 +169,23 @@ export class ServerSession {
   get attributes (): Map<string, unknown> {
     this.#attributes ??= new Map()
     return this.#attributes
+  }
+
+  /**
+   * Who its client is: what the policy's `identify` gave, or `request.user`, or what the application has set. If it ends, the
+   * client is asked to authenticate again, `reauthenticationTimeout` before; when it has ended, so does the session.
+   */
+  get identity (): CometDIdentity | undefined {
+    return this.#identity
+  }
+
+  /** @throws COMETD_ERR_IDENTITY_INVALID */
+  set identity (identity: CometDIdentity | undefined) {
+    const expiry = identity && expiryOf(identity)
+    this.#term?.stop()
+    this.#identity = identity
+    this.#term = expiry === undefined ? undefined : new IdentityTerm(this.#server, this, expiry)
+    if (this.state !== 'new' && !this.removed) this.#term?.start()
   }
 
   /** How long its connects are held, in ms. Undefined: as long as the option of that name says. */
@@ -237,9 +270,10 @@ export class ServerSession {
    * @param sender the session in whose name it happens, for extensions; null for none
    * @returns whether it was queued: false if an extension deleted it, the queue refused it or the session is gone. A promise
    * only if an extension is asynchronous; it does not reject.
-   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_CHANNEL_UNFIT, COMETD_ERR_DATA_INVALID; with a callback it gets them instead
+   * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_CHANNEL_UNFIT, COMETD_ERR_DATA_INVALID, COMETD_ERR_DATA_UNFIT,
+   * COMETD_ERR_SCHEMA_MISSING; with a callback it gets them instead
    */
-  deliver (sender: ServerSession | null, channel: string, data: unknown, callback?: Callback<boolean>): Awaitable<boolean> {
+  deliver<Name extends string> (sender: ServerSession | null, channel: Name, data: Delivered<Name>, callback?: Callback<boolean>): Awaitable<boolean> {
     return tellCaller(() => this.#server.deliver(this, sender ?? null, channel, data), callback)
   }
 
@@ -269,6 +303,24 @@ export class ServerSession {
     const removed = this.#server.disconnect(this)
     callback?.(undefined, removed)
     return removed
+  }
+
+  /** How long its identity lasts, in ms; undefined: for ever. @internal */
+  get identityLeft (): number | undefined {
+    return this.#term?.left
+  }
+
+  /** How long its client has to authenticate again, in ms; undefined if it was not asked. @internal */
+  get authenticationTimeout (): number | undefined {
+    return this.#term?.asked ? this.#term.left : undefined
+  }
+
+  /** It is in the server's directory from now on. @internal */
+  begin (): void {
+    this.state = 'handshaken'
+    this.binding = this.binding?.join()
+    this.armExpiry()
+    this.#term?.start()
   }
 
   /** @internal */
@@ -474,6 +526,8 @@ export class ServerSession {
   /** The server has taken the session out of its directory. @internal */
   end (reason: RemovalReason, context: MessageContext | undefined): void {
     this.state = 'removed'
+    this.removal = reason
+    this.#term?.stop()
     if (this.#lazyTimer !== undefined) this.#server.clock.cancel(this.#lazyTimer)
     for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null, context)
     this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason], context)

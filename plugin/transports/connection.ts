@@ -125,7 +125,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     this.#held = undefined
     // The client has given it up: it waits for the newer one only.
     if (cause === 'displaced') return
-    settle(this.#transport.server, held.message, cause)
+    settle(this.#transport.server, this.#session as ServerSession, held.message, cause)
     this.#do(this.#answer(this.#session, held.message, true))
     if (cause === 'messages') this.flush()
   }

@@ -62,7 +62,7 @@ export class Exchange implements Holder {
       this.reply.code(this.#server.options.duplicateMetaConnectHttpResponseCode).send('')
       return
     }
-    settle(this.#server, held.message, cause)
+    settle(this.#server, this.#session as ServerSession, held.message, cause)
     this.#attempt(() => this.#answer())
   }
 

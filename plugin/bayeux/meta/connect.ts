@@ -1,13 +1,24 @@
+import { andThen, type Awaitable } from '../awaitable.js'
+import type { MessageContext } from '../context.js'
+import { askAgain, authenticateAgain } from '../identity.js'
 import type { ServerMessage } from '../message.js'
+import { errorOfEnd, unknownSession } from '../refusals.js'
 import type { CometDServer } from '../server.js'
 import type { ReleaseCause, ServerSession } from '../session.js'
 
 /** /meta/connect: takes and gives advice, and says how long the transport may hold the connect. */
-export function connect (server: CometDServer, session: ServerSession, message: ServerMessage): void {
+export function connect (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
+  if (!server.connectionTypes.includes(message.connectionType as string)) return message.refuse('400::connection_type_invalid')
+  return andThen(authenticateAgain(server, session, message, context), () => {
+    if (session.removed) return unknownSession(server, message)
+    accept(server, session, message)
+    askAgain(session, message)
+  })
+}
+
+function accept (server: CometDServer, session: ServerSession, message: ServerMessage): void {
   const { reply, advice, connectionType } = message
   const { options } = server
-  if (!server.connectionTypes.includes(connectionType as string)) return message.refuse('400::connection_type_invalid')
-
   const first = session.state === 'handshaken'
   session.state = 'connected'
   reply.successful = true
@@ -24,13 +35,23 @@ export function connect (server: CometDServer, session: ServerSession, message: 
 }
 
 /** Completes the reply to a connect that was held and is let go. */
-export function settle (server: CometDServer, message: ServerMessage, cause: ReleaseCause): void {
+export function settle (server: CometDServer, session: ServerSession, message: ServerMessage, cause: ReleaseCause): void {
   const { reply } = message
-  if (cause === 'removed') reply.advice = { ...reply.advice, ...server.advice('none') }
-  if (cause === 'closed') reply.advice = { ...reply.advice, ...server.adviceOnClose }
-  if (cause === 'expelled') {
-    message.refuse('402::session_unknown')
-    reply.advice = server.advice('handshake', 0)
+  switch (cause) {
+    case 'authentication':
+      return askAgain(session, message)
+    case 'removed':
+      reply.advice = { ...reply.advice, ...server.advice('none') }
+      break
+    case 'closed':
+      reply.advice = { ...reply.advice, ...server.adviceOnClose }
+      break
+    case 'expelled':
+      return unknownSession(server, message)
+    case 'identityExpired':
+    case 'revoked':
+      message.refuse(errorOfEnd(cause))
+      reply.advice = server.advice('none')
   }
 }
 

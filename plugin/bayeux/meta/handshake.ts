@@ -1,6 +1,7 @@
 import { andThen, type Awaitable } from '../awaitable.js'
 import type { MessageContext } from '../context.js'
 import type { ServerMessage } from '../message.js'
+import { expiredAlready, identify } from '../identity.js'
 import { refusal } from '../policy.js'
 import type { CometDServer } from '../server.js'
 import type { ServerSession } from '../session.js'
@@ -20,7 +21,10 @@ export function handshake (server: CometDServer, session: ServerSession, message
   const mismatch = negotiate(server, message)
   if (mismatch !== undefined) return refuse(server, message, mismatch)
 
-  return andThen(refusal(server.guests, server.policy, 'canHandshake', [session, message], DENIED, context), error => {
+  const identified = identify(server, session, message, context)
+  const refused = andThen(identified, error => error ?? refusal(server.guests, server.policy, 'canHandshake', [session, message], DENIED, context))
+  return andThen(refused, error => {
+    error ??= expiredAlready(session)
     const limit = server.limitFor(session)
     error ??= limit && `403:${limit}:handshake_denied`
     if (error !== undefined) return refuse(server, message, error)
@@ -41,7 +45,7 @@ function negotiate (server: CometDServer, { version, supportedConnectionTypes }:
 
 // A client that was denied stops, unless the policy advises otherwise (B50); one that met a limit or a failure tries again.
 function refuse (server: CometDServer, message: ServerMessage, error: string): void {
-  const final = error === DENIED || error.startsWith('400')
+  const final = error === DENIED || error.startsWith('400') || error.startsWith('401')
   const advice = final ? server.advice('none') : server.advice('handshake', server.options.maxInterval)
   message.refuse(error)
   message.reply.advice = { ...advice, ...message.reply.advice }

@@ -1,0 +1,139 @@
+import { errors } from '../errors.js'
+import { type Awaitable, andThen } from './awaitable.js'
+import type { CometDIdentity } from './channel-types.js'
+import type { Timed } from './clock.js'
+import type { MessageContext } from './context.js'
+import { Failure } from './guests.js'
+import type { ServerMessage } from './message.js'
+import { errorOfEnd } from './refusals.js'
+import type { CometDServer } from './server.js'
+import type { ServerSession } from './session.js'
+
+const REFUSED = '401::authentication_failed'
+
+/** How long a connect is held while its client is asked to authenticate again: the next one brings the credentials. */
+const PATIENCE = 1_000
+
+/**
+ * When `identity` ends, in ms since 1970; undefined: never.
+ * @throws COMETD_ERR_IDENTITY_INVALID
+ */
+export function expiryOf (identity: CometDIdentity): number | undefined {
+  if (typeof identity !== 'object' || identity === null) throw new errors.COMETD_ERR_IDENTITY_INVALID('it must be an object')
+  const { expiresAt, exp } = identity
+  // RFC 7519, 4.1.4: `exp` is in seconds.
+  const expiry = expiresAt === undefined ? exp === undefined ? undefined : Number(exp) * 1_000 : Number(expiresAt)
+  if (Number.isNaN(expiry)) throw new errors.COMETD_ERR_IDENTITY_INVALID('expiresAt must be a Date or milliseconds since 1970, exp seconds since 1970')
+  return expiry
+}
+
+/** The time of an identity: shortly before its end the client is asked to authenticate again, and at its end the session ends. */
+export class IdentityTerm implements Timed {
+  tick = -1
+  due = 0
+  asked = false
+  readonly #server: CometDServer
+  readonly #session: ServerSession
+  readonly #expiry: number
+
+  constructor (server: CometDServer, session: ServerSession, expiry: number) {
+    this.#server = server
+    this.#session = session
+    this.#expiry = expiry
+  }
+
+  /** Milliseconds until the end. */
+  get left (): number {
+    return Math.max(0, this.#expiry - this.#server.date())
+  }
+
+  start (): void {
+    const { left } = this
+    // An identity that does not last that long is not asked for again and again.
+    const lead = Math.min(this.#server.options.reauthenticationTimeout, left / 2)
+    this.asked = false
+    this.#server.clock.schedule(this, left - lead)
+  }
+
+  stop (): void {
+    this.#server.clock.cancel(this)
+  }
+
+  onTime (): void {
+    const { left } = this
+    if (left === 0) return this.#server.end(this.#session, 'identityExpired')
+    this.#server.clock.schedule(this, left)
+    if (this.asked) return
+    this.asked = true
+    this.#session.release('authentication')
+  }
+}
+
+/** Asks who the client is that sent a handshake. Gives the error to answer with, if there is one. */
+export function identify (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<string | undefined> {
+  if (session.local) return undefined
+  return andThen(askWho(server, session, message, context), who => {
+    if (who instanceof Failure) return who.error
+    if (who !== undefined) session.identity = who
+    return expiredAlready(session)
+  })
+}
+
+/** The error to answer a handshake with whose session has an identity that has ended. */
+export function expiredAlready (session: ServerSession): string | undefined {
+  return session.identityLeft === 0 ? errorOfEnd('identityExpired') : undefined
+}
+
+/**
+ * The exchange by which a client authenticates again, in the `ext` of connects. The server asks with
+ * `authentication: { required: true, timeout }`, the client sends what it has as `authentication`, and is told
+ * `authentication: { successful, error? }`. The connect itself is answered as any other.
+ */
+export function authenticateAgain (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
+  if (message.ext?.['authentication'] === undefined || session.local) return
+  return andThen(askWho(server, session, message, context), who => {
+    const error = who instanceof Failure ? who.error : accept(session, who)
+    if (!session.removed) tell(message, error === undefined ? { successful: true } : { successful: false, error })
+  })
+}
+
+/** Has a connect ask for authentication, if its session has been asked and has not answered yet. */
+export function askAgain (session: ServerSession, message: ServerMessage): void {
+  const timeout = session.authenticationTimeout
+  if (timeout === undefined) return
+  message.holdFor = Math.min(message.holdFor, PATIENCE)
+  tell(message, { required: true, timeout, ...message.reply.ext?.['authentication'] as object | undefined })
+}
+
+function tell ({ reply }: ServerMessage, authentication: object): void {
+  reply.ext = { ...reply.ext, authentication }
+}
+
+// A session stays that of the person who began it.
+function accept (session: ServerSession, who: CometDIdentity | undefined): string | undefined {
+  const { identity } = session
+  if (who === undefined) return REFUSED
+  if (identity !== undefined && (identity['sub'] !== who['sub'] || identity['id'] !== who['id'])) return REFUSED
+  const former = identity && expiryOf(identity)
+  // What ends no later than what the session has is no answer.
+  if (former !== undefined && (expiryOf(who) ?? Infinity) <= former) return REFUSED
+  session.identity = who
+  return undefined
+}
+
+function askWho (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<CometDIdentity | Failure | undefined> {
+  const ask = server.policy?.identify
+  if (ask === undefined) {
+    const { user } = (context as { request?: { user?: unknown } } | undefined)?.request ?? {}
+    return check(server, typeof user === 'object' && user !== null ? user : undefined)
+  }
+  return andThen(server.guests.ask("policy 'identify'", ask, server.policy, [session, message], context), who => check(server, who ?? undefined))
+}
+
+function check (server: CometDServer, who: unknown): CometDIdentity | Failure | undefined {
+  if (who === undefined || who instanceof Failure) return who
+  return server.guests.ask('identity', () => {
+    expiryOf(who as CometDIdentity)
+    return who
+  }, undefined, [], undefined) as CometDIdentity | Failure
+}
