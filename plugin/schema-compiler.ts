@@ -36,8 +36,7 @@ export function schemaCompiler (fastify: FastifyInstance, { customOptions, plugi
   }
 
   const compileWithTypeBox = (schema: TSchema): Check => {
-    const references = Object.values(fastify.getSchemas()).filter(isTypeBox)
-    const validator = TypeCompiler.Compile(schema, references)
+    const validator = TypeCompiler.Compile(schema)
     return value => {
       if (validator.Check(value)) return undefined
       const { path, message } = validator.Errors(value).First() as ValueError
@@ -69,6 +68,7 @@ function isKnownFormat (format: unknown): boolean {
   return typeof format !== 'string' || FormatRegistry.Has(format)
 }
 
+// A reference may be to a schema that was added to Fastify, which keeps no types of TypeBox.
 function isKnownKind (kind: string | undefined): boolean {
-  return kind !== 'Unsafe' || TypeRegistry.Has(kind)
+  return kind !== 'Ref' && (kind !== 'Unsafe' || TypeRegistry.Has(kind))
 }

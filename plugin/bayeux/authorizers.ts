@@ -42,7 +42,8 @@ function consult (server: CometDServer, operation: Operation, session: ServerSes
   // A channel is created to be used, which is asked next. Local sessions are the application's own.
   const ruling = operation === 'create' || session.local ? NO_RULES : rules[operation]
   const denyFor = (reason: string): string => denied.replace(BY_POLICY, () => reason)
-  if (ruling.length + authorizers.length === 0) return isOpen(server, operation, session, channel) ? undefined : denied
+  const decided = authorizers.length > 0 || ruling.some(({ whole }) => whole)
+  if (!decided && !isOpen(server, operation, session, channel)) return denied
   return andThen(askRules(server, ruling, session, message, channel, denyFor, context),
     error => error ?? askAuthorizers(server, authorizers, operation, session, message, channel, denyFor, context))
 }

@@ -51,6 +51,8 @@ export interface Route {
 /** A rule, and what the channel that has it binds. */
 export interface BoundRule extends CheckedRule {
   readonly parameters: Parameters
+  /** Whether it is about all that the name stands for. */
+  readonly whole: boolean
 }
 
 /**
@@ -275,7 +277,11 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
       const channel = line.findLast(channel => channel.#declaration?.[operation] !== undefined)
       // And of all that it hears something of.
       const heard = operation === 'subscribe' && this.wild ? channels.ruled.filter(other => other !== channel && overlaps(this.#parsed, other.#parsed)) : NOBODY
-      return [channel ?? NOBODY, ...heard].flat().map(channel => ({ ...channel.#declaration?.[operation] as CheckedRule, parameters: bound.get(channel) ?? NO_PARAMETERS }))
+      return [channel ?? NOBODY, ...heard].flat().map(other => ({
+        ...other.#declaration?.[operation] as CheckedRule,
+        parameters: bound.get(other) ?? NO_PARAMETERS,
+        whole: other === channel
+      }))
     }
     const lazy = [...rules].filter(channel => channel.#lazy)
     const lazyTimeouts = lazy.flatMap(channel => channel.#lazyTimeout ?? [])

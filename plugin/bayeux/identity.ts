@@ -87,13 +87,15 @@ export function expiredAlready (session: ServerSession): string | undefined {
 /**
  * The exchange by which a client authenticates again, in the `ext` of connects. The server asks with
  * `authentication: { required: true, timeout }`, the client sends what it has as `authentication`, and is told
- * `authentication: { successful, error? }`. The connect itself is answered as any other.
+ * `authentication: { successful, error? }`, at once. The connect itself is answered as any other. Gives whether the client is told.
  */
-export function authenticateAgain (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
-  if (message.ext?.['authentication'] === undefined || session.local) return
+export function authenticateAgain (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
+  if (message.ext?.['authentication'] === undefined || session.local) return false
   return andThen(askWho(server, session, message, context), who => {
+    if (session.removed) return false
     const error = who instanceof Failure ? who.error : accept(session, who)
-    if (!session.removed) tell(message, error === undefined ? { successful: true } : { successful: false, error })
+    tell(message, error === undefined ? { successful: true } : { successful: false, error })
+    return true
   })
 }
 
@@ -124,8 +126,8 @@ function accept (session: ServerSession, who: CometDIdentity | undefined): strin
 function askWho (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<CometDIdentity | Failure | undefined> {
   const ask = server.policy?.identify
   if (ask === undefined) {
-    const { user } = (context as { request?: { user?: unknown } } | undefined)?.request ?? {}
-    return check(server, typeof user === 'object' && user !== null ? user : undefined)
+    const user = (context as { request?: { user?: unknown } }).request?.user ?? undefined
+    return check(server, typeof user === 'object' ? user : undefined)
   }
   return andThen(server.guests.ask("policy 'identify'", ask, server.policy, [session, message], context), who => check(server, who ?? undefined))
 }

@@ -335,10 +335,7 @@ export class CometDServer {
     const { outlet } = session
     if (farewell !== undefined && outlet === undefined) session.push(farewell)
     if (session.held) session.release(CAUSES[reason])
-    else if (farewell !== undefined && !session.local) {
-      this.#farewells.set(session.id, session)
-      this.clock.schedule(session, session.patience)
-    }
+    else if (farewell !== undefined) this.#remember(session)
     outlet?.end(reason, farewell)
     return true
   }
@@ -350,7 +347,11 @@ export class CometDServer {
 
   /** Ends a session whose client is not to come back, and is told so. @internal */
   end (session: ServerSession, reason: 'identityExpired' | 'revoked'): void {
-    this.remove(session, reason, undefined, freeze({ channel: '/meta/disconnect', successful: true, error: errorOfEnd(reason) }))
+    const { held, outlet } = session
+    // It is told once: by the answer to its connect, at once if there is one, or over its socket.
+    const farewell = held || outlet === undefined ? undefined : freeze({ channel: '/meta/disconnect', successful: false, error: errorOfEnd(reason) })
+    this.remove(session, reason, undefined, farewell)
+    if (!held && outlet === undefined) this.#remember(session)
   }
 
   /** The time of a session has run out. @internal */
@@ -529,6 +530,13 @@ export class CometDServer {
     const channel = this.channels.create(name, [], rest.length > 1 ? rest[0] as ChannelSettings : undefined)
     channel.addListener('message', listener)
     return () => channel.removeListener('message', listener)
+  }
+
+  // Until its next connect, which is told.
+  #remember (session: ServerSession): void {
+    if (session.local) return
+    this.#farewells.set(session.id, session)
+    this.clock.schedule(session, session.patience)
   }
 
   async #close (): Promise<void> {

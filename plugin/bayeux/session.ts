@@ -181,7 +181,7 @@ export class ServerSession {
 
   /** @throws COMETD_ERR_IDENTITY_INVALID */
   set identity (identity: CometDIdentity | undefined) {
-    const expiry = identity && expiryOf(identity)
+    const expiry = identity === undefined ? undefined : expiryOf(identity)
     this.#term?.stop()
     this.#identity = identity
     this.#term = expiry === undefined ? undefined : new IdentityTerm(this.#server, this, expiry)

@@ -9,10 +9,11 @@ import type { ReleaseCause, ServerSession } from '../session.js'
 /** /meta/connect: takes and gives advice, and says how long the transport may hold the connect. */
 export function connect (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
   if (!server.connectionTypes.includes(message.connectionType as string)) return message.refuse('400::connection_type_invalid')
-  return andThen(authenticateAgain(server, session, message, context), () => {
+  return andThen(authenticateAgain(server, session, message, context), told => {
     if (session.removed) return unknownSession(server, message)
     accept(server, session, message)
     askAgain(session, message)
+    if (told) message.holdFor = 0
   })
 }
 
