@@ -1,0 +1,7 @@
+export { createTestClient } from './testing/client.js'
+export type { TestClient, TestClientExtension, TestClientOptions } from './testing/client.js'
+export { createTestClock } from './testing/clock.js'
+export type { TestClock, TestClockOptions } from './testing/clock.js'
+export { ConnectionFailure, MessageFailure, RequestFailure } from './testing/failures.js'
+export type { TestApplication, WireMessage } from './testing/line.js'
+export type { Messages, Subscription, TestMessage } from './testing/messages.js'
