@@ -36,17 +36,17 @@ export function toTable (results: Result[]): string {
   const peers = PEERS.filter(peer => servers.includes(peer))
   const header = ['scenario', 'unit', ...servers, ...peers.map(peer => `to ${peer}`), 'bar', 'met']
   const rows = results.map(({ scenario, runs }) => {
-    const ours = median(runs, OURS)
+    const ours = median(runs, scenario.ours ?? OURS)
     const rival = RIVALS[scenario.transport]
     // Where the bar is a fixed one, the peers are there for information: some of them do nothing at all.
-    const comparable = scenario.bar === undefined || !('atMost' in scenario.bar)
+    const comparable = scenario.bar === undefined || 'ratioToRival' in scenario.bar
     return [
       scenario.name,
       scenario.unit,
       ...servers.map(server => inDigits(median(runs, server))),
       ...peers.map(peer => inDigits(comparable ? ratio(ours, median(runs, peer)) : undefined)),
       inWords(scenario.bar, rival),
-      runs.some(({ server, faults }) => server === OURS && faults.length > 0) ? 'no: faults' : verdict(scenario.bar, ours, median(runs, rival))
+      runs.some(({ server, faults }) => server === (scenario.ours ?? OURS) && faults.length > 0) ? 'no: faults' : verdict(scenario.bar, ours, median(runs, scenario.bar !== undefined && 'base' in scenario.bar ? scenario.bar.base : rival))
     ]
   })
   return [header, header.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')
@@ -70,12 +70,14 @@ function inDigits (value: number | undefined): string {
 
 function inWords (bar: Bar | undefined, rival: ServerName): string {
   if (bar === undefined) return '–'
-  return 'atMost' in bar ? `≤ ${bar.atMost}` : `≤ ${bar.ratioToRival} × ${rival}`
+  if ('atMost' in bar) return `≤ ${bar.atMost}`
+  return 'base' in bar ? `≤ ${bar.base} + ${bar.atMostAbove}` : `≤ ${bar.ratioToRival} × ${rival}`
 }
 
-function verdict (bar: Bar | undefined, ours: number | undefined, rival: number | undefined): string {
+/** @param other the figure that ours is compared with, if there is one */
+function verdict (bar: Bar | undefined, ours: number | undefined, other: number | undefined): string {
   if (bar === undefined || ours === undefined) return '–'
   if ('atMost' in bar) return ours <= bar.atMost ? 'yes' : 'no'
-  const toRival = ratio(ours, rival)
-  return toRival === undefined ? '–' : toRival <= bar.ratioToRival ? 'yes' : 'no'
+  if (other === undefined) return '–'
+  return ours <= ('base' in bar ? other + bar.atMostAbove : other * bar.ratioToRival) ? 'yes' : 'no'
 }

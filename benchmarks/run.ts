@@ -15,9 +15,10 @@ import { close } from './scenarios/close.js'
 import { idle } from './scenarios/idle.js'
 import { memory, wsMemory } from './scenarios/memory.js'
 import { publish } from './scenarios/publish.js'
+import { schema } from './scenarios/schema.js'
 import { wsPublish } from './scenarios/ws-publish.js'
 
-const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsFanOutAck, wsPublish, wsFlood, wsMemory]
+const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsFanOutAck, wsPublish, wsFlood, wsMemory, schema]
 const RESULTS = join(process.cwd(), 'benchmarks', 'results')
 /** Files that a process has open beside its connections. */
 const OTHER_FILES = 200

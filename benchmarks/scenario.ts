@@ -2,7 +2,7 @@ import type { Transport } from './driver/message.js'
 import type { ServerProcess } from './driver/server-process.js'
 
 /** The server programs in `benchmarks/peers/`, in the order of the table's columns. */
-export const SERVERS = ['fastify-cometd', 'fastify-cometd-ack', 'cometd-nodejs-server', 'faye', 'socket.io', 'bare', 'bare-ack'] as const
+export const SERVERS = ['fastify-cometd', 'fastify-cometd-ack', 'cometd-nodejs-server', 'faye', 'socket.io', 'bare', 'bare-ack', 'schema-none', 'schema-typebox', 'schema-json'] as const
 export type ServerName = typeof SERVERS[number]
 
 export const OURS: ServerName = 'fastify-cometd'
@@ -33,13 +33,15 @@ export interface Finding {
   faults: string[]
 }
 
-/** What the issue asks for: our figure at most so much of the rival's, or at most so much. */
-export type Bar = { ratioToRival: number } | { atMost: number }
+/** What is asked for: our figure at most so much of the rival's, at most so much, or at most so much above another server's. */
+export type Bar = { ratioToRival: number } | { atMost: number } | { atMostAbove: number, base: ServerName }
 
 export interface Scenario {
   name: string
   unit: string
   bar?: Bar
+  /** Whose figure is held against the bar. Default: that of `OURS`. */
+  ours?: ServerName
   transport: Transport
   servers: readonly ServerName[]
   /** How long the servers hold a connect (ms): long, where nothing may be renewed while it is measured. */

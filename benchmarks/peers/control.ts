@@ -12,6 +12,8 @@ export interface PeerOptions {
 
 export interface Peer {
   port: number
+  /** Does without a driver what is measured; gives µs of CPU for each time. */
+  loop?: () => number
   /** Ends the server as its users would; resolves when it is closed. */
   close?: () => Promise<void>
 }
@@ -21,6 +23,8 @@ export interface Answers {
   cpu: { cpuUs: number }
   /** Resident memory after a full garbage collection (bytes). */
   memory: { rssBytes: number }
+  /** What one time of the loop costs (µs). */
+  loop: { us: number }
   /** How long `close` took (ms). */
   close: { closeMs: number }
 }
@@ -42,6 +46,11 @@ const answerers: { [Q in Question]: (peer: Peer) => Answers[Q] | Promise<Answers
     global.gc()
     global.gc()
     return { rssBytes: process.memoryUsage.rss() }
+  },
+
+  loop (peer) {
+    if (peer.loop === undefined) throw new Error('this server has no loop')
+    return { us: peer.loop() }
   },
 
   async close (peer) {

@@ -1,0 +1,3 @@
+import { serveLoop } from './schema-loop.js'
+
+await serveLoop({})
