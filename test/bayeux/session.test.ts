@@ -171,3 +171,12 @@ t.test('sessions that come and go leave nothing behind', async t => {
   t.equal((await removed as [{ name: string }])[0].name, '/a')
   t.equal(clock.countTimers(), 0)
 })
+
+t.test('a session that is ended while it is being added gets no successful reply', async t => {
+  const { cometd, client } = await start(t)
+  cometd.addListener('sessionAdded', session => { session.disconnect() })
+  const reply = await client().handshake()
+  t.match(reply, { successful: false, error: '403::handshake_denied', advice: { reconnect: 'none' } })
+  t.equal(reply['clientId'], undefined)
+  t.equal(cometd.statistics.sessions, 0)
+})

@@ -29,6 +29,8 @@ export function handshake (server: CometDServer, session: ServerSession, message
     error ??= limit && `403:${limit}:handshake_denied`
     if (error !== undefined) return refuse(server, message, error)
     server.add(session, message, context)
+    // A listener may have ended it.
+    if (session.removed) return refuse(server, message, DENIED)
     const timing = session.effectiveTiming
     reply.successful = true
     reply.clientId = session.id
