@@ -31,7 +31,7 @@ export function schemaCompiler (fastify: FastifyInstance, { customOptions, plugi
     return value => {
       if (validate(value)) return undefined
       const { instancePath, message } = (validate.errors as [AjvError])[0]
-      return describe(instancePath, message as string)
+      return { path: shown(instancePath), text: message as string }
     }
   }
 
@@ -40,7 +40,7 @@ export function schemaCompiler (fastify: FastifyInstance, { customOptions, plugi
     return value => {
       if (validator.Check(value)) return undefined
       const { path, message } = validator.Errors(value).First() as ValueError
-      return describe(path, message)
+      return { path: shown(path), text: message }
     }
   }
 
@@ -50,8 +50,8 @@ export function schemaCompiler (fastify: FastifyInstance, { customOptions, plugi
 const SHOWN = 255
 
 // A path has names that the client chose. In an error, a colon ends it.
-function describe (path: string, message: string): string {
-  return `${path.slice(0, SHOWN).replaceAll(':', '%3A')}:${message}`
+function shown (path: string): string {
+  return path.slice(0, SHOWN).replaceAll(':', '%3A')
 }
 
 function isTypeBox (schema: unknown): schema is TSchema {

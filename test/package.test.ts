@@ -38,7 +38,8 @@ async function programs (language: 'js' | 'ts'): Promise<Program[]> {
     const blocks = (await readFile(join(root, page), 'utf8')).matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))
     return [...blocks].map(([, code], index) => ({ name: `${basename(page, '.md')}-${index + 1}`, code: code as string }))
   }))
-  return found.flat().filter(({ code }) => / from 'fastify-cometd'$/m.test(code) && /Fastify\(|createCometDServer\(/.test(code))
+  // Types for clients make no server.
+  return found.flat().filter(({ code }) => / from 'fastify-cometd\/client'$/m.test(code) || (/ from 'fastify-cometd'$/m.test(code) && /Fastify\(|createCometDServer\(/.test(code)))
 }
 
 /** Lets a program import what only the documentation needs: other plugins, clients. */
@@ -215,6 +216,7 @@ t.test('the package', { timeout: 170_000 }, async t => {
 
   await t.test('is registered from TypeScript, whose types are right', async t => {
     const documented = (await programs('ts')).map(({ name, code }) => ({ name: `typed-${name}.mts`, code }))
+    for (const { code } of documented) await lend(folder, code)
     const [readme] = await programs('js') as [Program]
     t.match(readme.name, 'README')
     await compile(folder, [{ name: 'typed-esm.mts', code: TYPED_ESM }, { name: 'typed-commonjs.cts', code: TYPED_COMMONJS }, { name: 'readme.mts', code: readme.code }, ...documented])

@@ -60,8 +60,15 @@ type DataOf<Name extends string, Schema, Part extends string, Undeclared> =
 type PartOf<Schema, Part extends string> = Schema[keyof Schema & Part] extends infer Of ? [Of] extends [never] ? unknown : TypeOf<Of> : unknown
 type TypeOf<Schema> = Schema extends TSchema ? Static<Schema> : unknown
 
-/** Tells what is wrong with a value, as `<JSON pointer>:<what>`; undefined if nothing is. */
-export type Check = (value: unknown) => string | undefined
+/** What is wrong with a value. */
+export interface Fault {
+  /** A JSON pointer into the value; empty for the value itself. */
+  readonly path: string
+  readonly text: string
+}
+
+/** Tells the first thing that is wrong with a value; undefined if nothing is. */
+export type Check = (value: unknown) => Fault | undefined
 
 /** Compiles a TypeBox schema or a JSON Schema. Throws if it is none. */
 export type CompileSchema = (schema: object) => Check
@@ -108,6 +115,11 @@ export function declare (name: ChannelName, settings: ChannelSettings, compile: 
     subscribe: ruleOf(settings, 'subscribe'),
     publish: ruleOf(settings, 'publish')
   }
+}
+
+/** The error of the application whose data do not fit. */
+export function unfit (channelName: string, { path, text }: Fault): Error {
+  return new errors.COMETD_ERR_DATA_UNFIT(channelName, path === '' ? text : `${path}: ${text}`)
 }
 
 function readSchema (name: ChannelName, schema: object | undefined): { kind: Kind, incoming: object | undefined, outgoing: object | undefined } {

@@ -1,6 +1,7 @@
 import { errors } from '../errors.js'
 import type { Message } from '../../schemas/message.js'
 import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
+import type { CallParameters, CallResult, Delivered, Published } from './channel-types.js'
 import type { Timed } from './clock.js'
 import { Extensions, type Outgoing } from './extensions.js'
 import { type Frame, thaw } from './frame.js'
@@ -11,7 +12,7 @@ import type { CometDServer } from './server.js'
 import type { Outlet, ServerSession } from './session.js'
 
 /** What a local session calls with each message that comes to it: a copy of its own. */
-export type LocalListener = (message: OutgoingMessage, session: LocalSession) => unknown
+export type LocalListener<Data = unknown> = (message: OutgoingMessage<Data>, session: LocalSession) => unknown
 
 /** Sees the messages of a local session, replies among them. What it gives is as for other extensions. */
 export interface LocalSessionExtension {
@@ -91,30 +92,30 @@ export class LocalSession {
   }
 
   /** Calls `listener` with what comes on a channel, or on those that a wildcard matches, also without a subscription. */
-  addListener (channel: string, listener: LocalListener): void {
-    add(this.#listeners, channel, listener)
+  addListener<Name extends string> (channel: Name, listener: LocalListener<Delivered<Name>>): void {
+    add(this.#listeners, channel, listener as LocalListener)
   }
 
   /** Gives whether the listener was there. */
-  removeListener (channel: string, listener: LocalListener): boolean {
-    return remove(this.#listeners, channel, listener)
+  removeListener<Name extends string> (channel: Name, listener: LocalListener<Delivered<Name>>): boolean {
+    return remove(this.#listeners, channel, listener as LocalListener)
   }
 
   /** Subscribes to a channel or a wildcard, and calls `listener` with what comes. Gives the reply. */
-  async subscribe (channel: string, listener: LocalListener): Promise<Reply> {
+  async subscribe<Name extends string> (channel: Name, listener: LocalListener<Delivered<Name>>): Promise<Reply> {
     return await this.#send(this.#session, { channel: '/meta/subscribe', subscription: channel }, ({ successful }) => {
-      if (successful) add(this.#subscriptions, channel, listener)
+      if (successful) add(this.#subscriptions, channel, listener as LocalListener)
     })
   }
 
   /** Takes `listener` away, and the subscription with the last one. Gives the reply, or undefined if none was needed. */
-  async unsubscribe (channel: string, listener: LocalListener): Promise<Reply | undefined> {
-    if (!remove(this.#subscriptions, channel, listener) || this.#subscriptions.has(channel)) return undefined
+  async unsubscribe<Name extends string> (channel: Name, listener: LocalListener<Delivered<Name>>): Promise<Reply | undefined> {
+    if (!remove(this.#subscriptions, channel, listener as LocalListener) || this.#subscriptions.has(channel)) return undefined
     return await this.#send(this.#session, { channel: '/meta/unsubscribe', subscription: channel })
   }
 
   /** Publishes `data` as a client does. Gives the reply. */
-  async publish (channel: string, data: unknown): Promise<Reply> {
+  async publish<Name extends string> (channel: Name, data: Published<Name>): Promise<Reply> {
     return await this.#send(this.#session, { channel, data: data ?? null })
   }
 
@@ -124,7 +125,7 @@ export class LocalSession {
    * @returns its result
    * @throws COMETD_ERR_REMOTE_CALL_FAILED, with what the service says in `data`
    */
-  async remoteCall (target: string, parameters?: unknown, timeout = this.#server.options.maxProcessing): Promise<unknown> {
+  async remoteCall<Name extends string> (target: Name, parameters?: CallParameters<Name>, timeout = this.#server.options.maxProcessing): Promise<CallResult<Name>> {
     const id = this.#nextId()
     const result = new Promise<OutgoingMessage>(resolve => {
       const call: Call = { tick: -1, settle: resolve, onTime: () => { this.#settle(id, { channel: '', successful: false, data: '406::timeout' }) } }
@@ -136,7 +137,7 @@ export class LocalSession {
     }, id)
     const { successful, data } = await result
     if (successful === false) throw Object.assign(new errors.COMETD_ERR_REMOTE_CALL_FAILED(target), { data })
-    return data
+    return data as CallResult<Name>
   }
 
   /** Sends together what `code`, which may be asynchronous, causes for this session. Gives what `code` gives. */

@@ -1,8 +1,8 @@
-import { errors } from '../errors.js'
 import { denial } from './authorizers.js'
 import { andThen, type Awaitable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
+import { unfit } from './declaration.js'
 import type { ServerMessage } from './message.js'
 import { invalidChannel, unknownSession } from './refusals.js'
 import type { CometDServer } from './server.js'
@@ -33,7 +33,7 @@ function faultIn (server: CometDServer, { data }: ServerMessage, channel: Server
   const { declaration } = channel.route(server.channels.generation)
   if (declaration === undefined) return server.options.requireSchema ? '403:schema_required:publish_denied' : undefined
   const fault = declaration.checkIncoming?.(data)
-  return fault && `400:${fault}`
+  return fault && `400:${fault.path}:${fault.text}`
 }
 
 function check (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<string | undefined> {
@@ -49,7 +49,7 @@ function accept (server: CometDServer, session: ServerSession, message: ServerMe
     // What listeners have made of the data goes to others, too.
     const fault = route.listeners.length > 0 && !channel.service ? route.declaration?.checkIncoming?.(message.data) : undefined
     if (fault !== undefined) {
-      server.log.error({ err: new errors.COMETD_ERR_DATA_UNFIT(channel.name, fault) }, "listener of 'message' spoilt the data")
+      server.log.error({ err: unfit(channel.name, fault) }, "listener of 'message' spoilt the data")
       return message.refuse('500::internal_error')
     }
     const sent = channel.service ? true : server.distribute(channel, session, message, context)

@@ -8,7 +8,7 @@ import type { ServerSession } from './session.js'
 
 /** Answers the messages of a channel. What it gives goes back to the caller, on the same channel; `undefined`: nothing does. */
 export type ServiceHandler<Name extends string = string, Request = unknown, Response = unknown> =
-  (session: ServerSession, message: ServerMessage<Request, TemplateParameters<Name>>) => Awaitable<Response>
+  (session: ServerSession, message: ServerMessage<Request, TemplateParameters<Name>>) => Awaitable<Response | undefined | void>
 
 /** Answers remote calls. What it gives is their result; `undefined` counts as `null`. */
 export type RemoteCallHandler<Name extends string = string, Parameters = unknown, Result = unknown> =
