@@ -7,6 +7,7 @@ export interface NameLimits {
 /** What a channel name says. */
 export interface ChannelName {
   readonly name: string
+  readonly segments: readonly string[]
   readonly meta: boolean
   readonly service: boolean
   /** Neither meta nor service. */
@@ -40,13 +41,14 @@ const GRAMMAR = /^(?:\/[\w\-!~()$@.+#{}]+)*\/(?:[\w\-!~()$@.+#{}]+|\*\*?)$/
 /** Reads a channel name. Gives undefined if it is none. */
 export function parseChannelName (name: string, limits: NameLimits): ChannelName | undefined {
   if (name.length > limits.maxChannelLength || !GRAMMAR.test(name)) return undefined
-  const segments = segmentsOf(name)
+  const segments = name.split('/').slice(1)
   if (segments.length > limits.maxChannelSegments) return undefined
   const meta = name.startsWith('/meta/')
   const service = name.startsWith('/service/')
   const wild = name.endsWith('*')
   return {
     name,
+    segments,
     meta,
     service,
     broadcast: !meta && !service,
@@ -63,17 +65,16 @@ export function isSoundTemplate ({ wild, parameters }: ChannelName): boolean {
 }
 
 /** What a template's parameters are in `name`; undefined if it does not match. */
-export function bind (template: ChannelName, name: string): Readonly<Record<string, string>> | undefined {
-  const segments = segmentsOf(name)
-  const pattern = segmentsOf(template.name)
-  if (segments.length !== pattern.length) return undefined
-  if (!pattern.every((segment, i) => template.parameters.has(i) || segment === segments[i])) return undefined
+export function bind (template: ChannelName, { segments }: ChannelName): Readonly<Record<string, string>> | undefined {
+  if (segments.length !== template.segments.length) return undefined
+  if (!template.segments.every((segment, i) => template.parameters.has(i) || segment === segments[i])) return undefined
   return Object.freeze(Object.fromEntries(Array.from(template.parameters, ([i, parameter]) => [parameter, segments[i] as string])))
 }
 
 /** Whether there may be a name that both the wildcard and the other name, template or wildcard match. */
 export function overlaps (wildcard: ChannelName, other: ChannelName): boolean {
-  const [segments, others] = [segmentsOf(wildcard.name), segmentsOf(other.name)]
+  const { segments } = wildcard
+  const { segments: others } = other
   const depth = segments.length - 1
   const deep = segments[depth] === '**'
   if (others.at(-1) === '**') return segments.slice(0, Math.min(depth, others.length - 1)).every(stands) && (deep || others.length - 1 <= depth)
@@ -82,10 +83,6 @@ export function overlaps (wildcard: ChannelName, other: ChannelName): boolean {
   function stands (segment: string, i: number): boolean {
     return others[i] === segment || other.parameters.has(i)
   }
-}
-
-function segmentsOf (name: string): string[] {
-  return name.split('/').slice(1)
 }
 
 function parametersOf (segments: readonly string[]): ReadonlyMap<number, string> {

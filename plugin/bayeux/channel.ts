@@ -267,7 +267,7 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
     const bound = new Map<ServerChannel, Parameters>()
     // The more of a template is given, the more specific it is.
     for (const template of [...channels.templates].sort((a, b) => b.#parsed.parameters.size - a.#parsed.parameters.size)) {
-      const parameters = this.wild ? undefined : bind(template.#parsed, this.name)
+      const parameters = this.wild ? undefined : bind(template.#parsed, this.#parsed)
       if (parameters !== undefined) bound.set(template, parameters)
     }
     const rules = new Set([...wild, ...bound.keys(), ...self])

@@ -1,15 +1,15 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type DataFilter, filterData, filterStrings, noMarkup, noScripts, replacePattern } from '../../plugin/index.js'
-import { type Client, start, type Wire } from '../helpers/harness.js'
+import { startKit } from '../helpers/kit.js'
 
-/** What is left of `data` for subscribers of a channel with these filters; the reply, if nothing is. */
-async function pass (t: Parameters<typeof start>[0], data: unknown, ...filters: DataFilter[]): Promise<unknown> {
-  const { cometd, open } = await start(t)
+/** What is left of `data` for subscribers of a channel with these filters; the error of the reply, if nothing is. */
+async function pass (t: Test, data: unknown, ...filters: DataFilter[]): Promise<unknown> {
+  const { cometd, open } = await startKit(t)
   cometd.createServerChannel('/a').addListener('message', filterData(...filters))
-  const client: Client = await open()
-  await client.subscribe('/a')
-  const messages: Wire[] = await client.send({ channel: '/a', data })
-  return messages.length === 2 ? messages[0]?.['data'] : messages[0]?.['error']
+  const client = await open()
+  const messages = await client.subscribe('/a')
+  const { successful, error } = await client.publish('/a', data)
+  return successful === true ? (await messages.message()).data : error
 }
 
 t.test('noMarkup makes text of markup, at any depth', async t => {
@@ -36,14 +36,13 @@ t.test('filters are a chain: each gets what the one before has left', async t =>
 })
 
 t.test('what the application publishes is filtered, too, and stays as it was for its owner', async t => {
-  const { cometd, open } = await start(t)
+  const { cometd, open } = await startKit(t)
   const channel = cometd.createServerChannel('/a')
   channel.addListener('message', filterData(noMarkup))
-  const client = await open()
-  await client.subscribe('/a')
+  const messages = await (await open()).subscribe('/a')
   const date = new Date(0)
   const data = { text: '<', date, nothing: undefined, list: [undefined], bare: Object.assign(Object.create(null), { a: '>' }) }
   channel.publish(null, data)
   t.equal(data.text, '<')
-  t.match(await client.connect(), [{ data: { text: '&lt;', date: date.toJSON(), list: [null], bare: { a: '&gt;' } } }, {}])
+  t.strictSame((await messages.message()).data, { text: '&lt;', date: date.toJSON(), list: [null], bare: { a: '&gt;' } })
 })
