@@ -33,7 +33,8 @@ export default cometdPlugin
 export { createCometDServer } from './standalone.js'
 export type { StandaloneCometDServer, StandaloneOptions } from './standalone.js'
 export { errors } from './errors.js'
-export type { CometDPluginOptions, RouteOptions } from './options.js'
+export type { AsyncApiOptions, CometDPluginOptions, RouteOptions } from './options.js'
+export type { AsyncApiDocument } from './bayeux/asyncapi.js'
 export { ServerChannel } from './bayeux/channel.js'
 export type { ChannelEvents, Publisher } from './bayeux/channel.js'
 export { filterData, filterStrings, noMarkup, noScripts, replacePattern } from './bayeux/data-filters.js'
@@ -65,6 +66,7 @@ export type { Incoming, Outgoing, ServerExtension, SessionExtension } from './ba
 export type { Advice, OutgoingMessage, Reply, ServerMessage } from './bayeux/message.js'
 export type { SecurityPolicy, Verdict } from './bayeux/policy.js'
 export type { MessageContext } from './bayeux/context.js'
+export type { ClientMessage, ClientReply, ClientResult, TypedClient } from './client.js'
 // What the transports add to MessageContext.
 export type {} from './transports/polling.js'
 export type { Awaitable } from './bayeux/awaitable.js'

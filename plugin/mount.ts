@@ -1,6 +1,8 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyRegisterOptions } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
+import { addApiDocs, surroundings } from './api-docs.js'
+import { describeServer } from './bayeux/asyncapi.js'
 import type { TimeSource } from './bayeux/clock.js'
 import { CometDServer } from './bayeux/server.js'
 import { addContentTypes, jsonReader } from './content-types.js'
@@ -31,6 +33,7 @@ export function buildServer (fastify: FastifyInstance, options: CheckedOptions, 
     log,
     date: () => time.date?.() ?? Date.now(),
     compileSchema: schemaCompiler(fastify, ajv),
+    surroundings: () => surroundings(fastify, options),
     development: process.env['NODE_ENV'] !== 'production',
     application: fastify,
     newId,
@@ -60,6 +63,7 @@ export async function mount (fastify: FastifyInstance, options: CheckedOptions, 
     addContentTypes(scope, readJson)
     addPostRoutes(scope, options, transports)
     addGetRoutes(scope, options, transports)
+    await addApiDocs(scope, options, request => describeServer(server, surroundings(fastify, options, request)))
     scope.addHook('onReady', async () => warnOfShortTimeouts(scope, options))
     scope.addHook('preClose', async () => await server.close())
   }, settings)

@@ -1,7 +1,9 @@
 import { type TSchema } from '@sinclair/typebox'
 import type { FastifyRequest, LogLevel, RouteShorthandOptions } from 'fastify'
 import type { PerMessageDeflateOptions } from 'ws'
+import type { AsyncApiInfo, AsyncApiServer } from '../schemas/asyncapi.js'
 import { Options, RegistrationOptions, ServerOptions } from '../schemas/options.js'
+import type { SecurityScheme } from './bayeux/asyncapi.js'
 import type { TimeSource } from './bayeux/clock.js'
 import type { ChannelSettings } from './bayeux/declaration.js'
 import type { SecurityPolicy } from './bayeux/policy.js'
@@ -12,6 +14,20 @@ import type { AjvOptions } from './schema-compiler.js'
 
 /** What a route of the plugin takes from the application: hooks are added, `schema` and its compiler are the plugin's own. */
 export type RouteOptions = Omit<RouteShorthandOptions, 'schema' | 'attachValidation' | 'validatorCompiler' | 'serializerCompiler' | 'bodyLimit'>
+
+/** The AsyncAPI document of the channels, and where it is to be had. Docs: docs/asyncapi.md. */
+export interface AsyncApiOptions {
+  /** What the application is. Default: `{ title: 'CometD API', version: '1.0.0' }`. */
+  info?: AsyncApiInfo
+  /** Where clients find the server. Default: where it listens; for requests: where they were sent to. */
+  servers?: Record<string, AsyncApiServer>
+  /** How clients prove who they are, beside the cookie that their session is bound to. */
+  securitySchemes?: Record<string, SecurityScheme>
+  /** Whether there is `GET path/asyncapi.json`. Default: false. */
+  json?: boolean
+  /** Whether there is `GET path/docs`, which shows the document. Needs `@asyncapi/react-component` and `@fastify/static`. Default: false. */
+  docs?: boolean
+}
 
 /** What `register(cometd, options)` takes. Docs: docs/options.md. */
 export interface CometDPluginOptions extends Partial<ServerOptions> {
@@ -37,6 +53,10 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   channels?: { readonly [Name in string]: ChannelSettings<Name> }
   /** Options of Ajv for the JSON Schemas of channels, as Fastify takes them. Default: nothing is coerced, defaulted or removed. */
   ajv?: AjvOptions
+  /** The AsyncAPI document of the channels. */
+  asyncapi?: AsyncApiOptions
+  /** Whether `POST path` is in the OpenAPI document of `@fastify/swagger`. Default: true. */
+  openapi?: boolean
   /** Log level of the routes and of the server. Default: that of the Fastify instance. */
   logLevel?: LogLevel
   /** Merged into the routes. */
@@ -49,7 +69,9 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
 export interface CheckedOptions {
   /** Live: setting one checks it. */
   server: ServerOptions
-  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate' | 'extensions' | 'channels'>>
+  registration: Pick<CometDPluginOptions, keyof RegistrationOptions> & Required<Pick<CometDPluginOptions, 'path' | 'transports' | 'allowedOrigins' | 'perMessageDeflate' | 'extensions' | 'channels' | 'asyncapi' | 'openapi'>>
+  /** Of the scope that the routes are in. */
+  prefix: string
 }
 
 // What Fastify itself adds to, or reads from, the options of a plugin.
@@ -68,7 +90,8 @@ export function checkOptions (given: object): CheckedOptions {
   const registration = Object.fromEntries(withDefaults(RegistrationOptions.properties, values))
   const server = {}
   for (const [name, initial] of withDefaults(ServerOptions.properties, values)) defineLive(server, name, initial)
-  return { server: Object.seal(server) as ServerOptions, registration: registration as CheckedOptions['registration'] }
+  const { prefix = '' } = given as { prefix?: string }
+  return { server: Object.seal(server) as ServerOptions, registration: registration as CheckedOptions['registration'], prefix }
 }
 
 function withDefaults (properties: Record<string, TSchema>, values: ReadonlyMap<string, unknown>): Array<[string, unknown]> {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
 import { RequestBody } from '../schemas/message.js'
+import { LongPollingRoute } from '../schemas/openapi.js'
 import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
 import { faultIn } from './transports/batch.js'
@@ -13,6 +14,10 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 
 // @fastify/swagger leaves such routes out; its types are not there without it.
 const HIDDEN = { hide: true } as FastifySchema
+
+// What @fastify/swagger shows in place of the schema of a route. In the schema, descriptions of answers would be what Fastify
+// writes errors by, those of the application's error handler, too.
+const DOCUMENTED = { swaggerTransform: ({ url }: { url: string }) => ({ schema: LongPollingRoute, url }) }
 
 // TypeBox's own checks in place of Ajv: nothing is coerced, defaulted or removed.
 const validatorCompiler: FastifySchemaCompiler<FastifySchema> = () => (body: unknown) => {
@@ -30,9 +35,12 @@ type Transports = ReadonlyArray<Polling | WebSocketTransport>
 export function addPostRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: Transports): void {
   const longPolling = transports.find(transport => transport instanceof LongPolling)
   const handler: Handler = longPolling === undefined ? unknownTransport : (request, reply) => longPolling.handle(request, reply, request.body as RequestBody)
-  const settings = { ...settingsOf(fastify, options), schema: { ...HIDDEN, body: RequestBody }, validatorCompiler }
-  const { path } = options.registration
-  for (const url of [path, below(path)]) fastify.post(url, settings, handler)
+  const { path, openapi } = options.registration
+  const settings = { ...settingsOf(fastify, options), validatorCompiler }
+  const hidden = { ...settings, schema: { ...HIDDEN, body: RequestBody } }
+  const shown = { ...settings, schema: { body: RequestBody }, config: { ...DOCUMENTED, ...settings.config } }
+  fastify.post(path, openapi && longPolling !== undefined ? shown : hidden, handler)
+  fastify.post(below(path), hidden, handler)
 }
 
 /** The routes of WebSocket and callback-polling. A plain GET is answered clearly. */
@@ -40,13 +48,12 @@ export function addGetRoutes (fastify: FastifyInstance, options: CheckedOptions,
   const callbackPolling = transports.find(transport => transport instanceof CallbackPolling)
   const webSocket = transports.find(transport => transport instanceof WebSocketTransport)
   const handler: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
-  const settings = settingsOf(fastify, options)
-  const route = { ...settings, method: 'GET', schema: HIDDEN, exposeHeadRoute: false, handler } as const
+  const route = { ...getRoute(fastify, options), handler } as const
   const { path } = options.registration
   fastify.route({
     ...route,
     url: path,
-    onRequest: [gate(options), ...[settings.onRequest ?? []].flat()],
+    onRequest: [gate(options), ...[route.onRequest ?? []].flat()],
     ...(webSocket !== undefined && {
       wsHandler: (ws, request) => {
         // When the application closes, the CometD server says its last words before it closes them.
@@ -59,8 +66,14 @@ export function addGetRoutes (fastify: FastifyInstance, options: CheckedOptions,
   if (callbackPolling !== undefined) fastify.route({ ...route, url: below(path) })
 }
 
-function below (path: string): string {
-  return path === '/' ? '/*' : `${path}/*`
+/** What the GET routes have in common. */
+export function getRoute (fastify: FastifyInstance, options: CheckedOptions): RouteShorthandOptions & { method: 'GET' } {
+  return { ...settingsOf(fastify, options), method: 'GET', schema: HIDDEN, exposeHeadRoute: false }
+}
+
+/** The URL of what is below `path`. */
+export function below (path: string, name = '*'): string {
+  return path === '/' ? `/${name}` : `${path}/${name}`
 }
 
 function settingsOf (fastify: FastifyInstance, { server, registration }: CheckedOptions): RouteShorthandOptions {

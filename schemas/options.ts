@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { AsyncApiOptions } from './asyncapi.js'
 import { ExtensionOptions } from './extensions.js'
 
 const LONGEST_TIMER = 2 ** 31 - 1
@@ -80,6 +81,8 @@ export const RegistrationOptions = Type.Object({
   policy: Type.Optional(Type.Object({}, { description: 'The policy: initially `app.cometd.policy`' })),
   channels: Type.Record(Type.String(), Type.Object({}), { default: {}, description: 'What is declared of channels, by name or pattern: schemas, and who may use them. See docs/schemas.md' }),
   ajv: Type.Optional(Type.Object({ customOptions: Type.Optional(Type.Object({})), plugins: Type.Optional(Type.Array(Type.Unknown())) }, { additionalProperties: false, description: 'Options of Ajv for the JSON Schemas of channels, as Fastify takes them. Default: nothing is coerced, defaulted or removed' })),
+  asyncapi: AsyncApiOptions,
+  openapi: Type.Boolean({ default: true, description: 'Whether `POST path` is in the OpenAPI document of `@fastify/swagger`' }),
   logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
   routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),
   clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout }`' }))

@@ -157,7 +157,7 @@ try {
 }
 app.cometd.addListener('sessionAdded', (session, message) => {
   message.reply.ext = { id: session.id }
-  session.addListener('removed', (session, timeout, reason) => { same<typeof reason, 'disconnect' | 'timeout' | 'queueMaxed' | 'close'>(true) })
+  session.addListener('removed', (session, timeout, reason) => { same<typeof reason, 'disconnect' | 'timeout' | 'queueMaxed' | 'identityExpired' | 'revoked' | 'close'>(true) })
   session.addListener('queueMaxed', () => 'dropOldest')
 })
 

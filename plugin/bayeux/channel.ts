@@ -178,7 +178,7 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
    * callback it gets them instead
    */
   publish (sender: ServerSession | null, data: Out, callback?: Callback<boolean>): Awaitable<boolean> {
-    return tellCaller(() => this.#server.publish(this, sender ?? null, data), callback)
+    return tellCaller(() => this.#server.distribution.publish(this, sender ?? null, data), callback)
   }
 
   addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name, In>[Event]): void {

@@ -48,7 +48,7 @@ export interface Dump {
 
 export function statistics (server: CometDServer): Statistics {
   const { counters } = server
-  const sessions = [...server.sessions]
+  const sessions = server.sessions.all
   return {
     sessions: sessions.length,
     localSessions: sessions.filter(({ local }) => local).length,
@@ -78,7 +78,7 @@ export function dump (server: CometDServer): Dump {
       lazy: channel.lazy,
       broadcastToPublisher: channel.broadcastToPublisher
     })),
-    sessions: Array.from(server.sessions, session => ({
+    sessions: server.sessions.all.map(session => ({
       id: session.id,
       local: session.local,
       userAgent: session.userAgent ?? null,

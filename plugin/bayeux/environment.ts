@@ -1,3 +1,4 @@
+import type { Surroundings } from './asyncapi.js'
 import type { TimeSource } from './clock.js'
 import type { CompileSchema } from './declaration.js'
 
@@ -16,6 +17,8 @@ export interface Environment {
   /** Milliseconds since 1970. */
   date (): number
   compileSchema: CompileSchema
+  /** What the server is part of, for its AsyncAPI document. */
+  surroundings (): Surroundings
   /** Whether the application is being developed: then more is checked. */
   development: boolean
   /** What rules are called on. */

@@ -61,7 +61,7 @@ export class IdentityTerm implements Timed {
 
   onTime (): void {
     const { left } = this
-    if (left === 0) return this.#server.end(this.#session, 'identityExpired')
+    if (left === 0) return this.#server.sessions.end(this.#session, 'identityExpired')
     this.#server.clock.schedule(this, left)
     if (this.asked) return
     this.asked = true

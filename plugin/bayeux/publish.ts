@@ -2,7 +2,6 @@ import { denial } from './authorizers.js'
 import { andThen, type Awaitable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
-import { unfit } from './declaration.js'
 import type { ServerMessage } from './message.js'
 import { invalidChannel, unknownSession } from './refusals.js'
 import type { CometDServer } from './server.js'
@@ -45,14 +44,8 @@ function check (server: CometDServer, session: ServerSession, message: ServerMes
 function accept (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {
   return andThen(server.hear(channel, session, message, context), heard => {
     if (!heard) return
-    const route = channel.route(server.channels.generation)
-    // What listeners have made of the data goes to others, too.
-    const fault = route.listeners.length > 0 && !channel.service ? route.declaration?.checkIncoming?.(message.data) : undefined
-    if (fault !== undefined) {
-      server.log.error({ err: unfit(channel.name, fault) }, "listener of 'message' spoilt the data")
-      return message.refuse('500::internal_error')
-    }
-    const sent = channel.service ? true : server.distribute(channel, session, message, context)
+    if (!server.distribution.stillFits(channel, message)) return message.refuse('500::internal_error')
+    const sent = channel.service ? true : server.distribution.distribute(channel, session, message, context)
     return andThen(sent, ok => {
       if (ok) message.reply.successful = true
       else message.refuse('404::message_deleted')

@@ -64,7 +64,7 @@ function dispatch (server: CometDServer, session: ServerSession, message: Server
 
 // The client learns with its next connect what it would have learnt from a held one.
 function bidFarewell (server: CometDServer, session: ServerSession, message: ServerMessage): void {
-  if (message.channel !== '/meta/connect' || !server.bidFarewell(session)) return unknownSession(server, message)
+  if (message.channel !== '/meta/connect' || !server.sessions.bidFarewell(session)) return unknownSession(server, message)
   message.reply.successful = true
   settle(server, session, message, CAUSES[session.removal as RemovalReason])
 }

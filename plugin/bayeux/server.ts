@@ -1,7 +1,8 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
-import { type Awaitable, andThen, everyInTurn, Lane } from './awaitable.js'
-import type { ChannelEvents, Route, ServerChannel } from './channel.js'
+import { type AsyncApiDocument, describeServer } from './asyncapi.js'
+import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
+import type { ChannelEvents, ServerChannel } from './channel.js'
 import type { CallParameters, CallResult, Delivered, Published } from './channel-types.js'
 import { Channels } from './channels.js'
 import { Clock } from './clock.js'
@@ -9,18 +10,19 @@ import { ContextStore, type MessageContext } from './context.js'
 import { Counters } from './counters.js'
 import { diagnostics } from './diagnostics.js'
 import type { ChannelSettings, CompileSchema, IncomingData, OutgoingData } from './declaration.js'
+import { Distribution } from './distribution.js'
 import { type Dump, dump, statistics, type Statistics } from './dump.js'
 import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
-import { type Frame, freeze } from './frame.js'
 import { Failure, Guests } from './guests.js'
 import { Listeners } from './listeners.js'
 import { LocalSession } from './local-session.js'
-import { type Advice, type OutgoingMessage, type Reply, ServerMessage } from './message.js'
+import type { Advice, Reply, ServerMessage } from './message.js'
 import type { SecurityPolicy } from './policy.js'
-import { errorOfEnd, lateReply } from './refusals.js'
+import { lateReply } from './refusals.js'
 import { remoteCallListener, type RemoteCallHandler, serviceListener, type ServiceHandler } from './services.js'
-import { type Binding, CAUSES, type RemovalReason, ServerSession } from './session.js'
+import { type Binding, type RemovalReason, ServerSession } from './session.js'
+import { Sessions } from './sessions.js'
 
 /** The events of a server. */
 export interface ServerEvents {
@@ -81,6 +83,10 @@ export class CometDServer {
   /** @internal */
   readonly channels: Channels
   /** @internal */
+  readonly sessions: Sessions
+  /** @internal */
+  readonly distribution: Distribution
+  /** @internal */
   readonly counters = new Counters()
   /** @internal */
   closed = false
@@ -89,15 +95,8 @@ export class CometDServer {
   readonly #contexts = new ContextStore()
   readonly #listeners = new Listeners<ServerEvents>(EVENTS)
   readonly #extensions = new Extensions<ServerExtension>('server')
-  readonly #sessions = new Map<string, ServerSession>()
-  // Sessions that the server disconnected between two connects: the next one is told.
-  readonly #farewells = new Map<string, ServerSession>()
   readonly #transports: Transport[] = []
-  readonly #outgoing = new Lane()
   #toFlush: Flushable[] = []
-  #broadcasts = 0
-  #fanningOut = false
-  readonly #toFanOut: Array<() => void> = []
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -108,6 +107,8 @@ export class CometDServer {
     this.clock = new Clock(environment.time)
     this.guests = new Guests(this.clock, this.log, this.#contexts, options)
     this.channels = new Channels(this)
+    this.sessions = new Sessions(this)
+    this.distribution = new Distribution(this, this.#extensions)
   }
 
   /** What belongs to the message that is being processed; empty outside a message. */
@@ -123,6 +124,11 @@ export class CometDServer {
   /** Everything that the server knows, as plain JSON: sessions, channels, transports, queues. It contains session ids. */
   dump (): Dump {
     return dump(this)
+  }
+
+  /** An AsyncAPI 3.0 document of what is declared of channels, as plain JSON: channels, messages, operations, servers and security. */
+  asyncapi (): AsyncApiDocument {
+    return describeServer(this, this.#environment.surroundings())
   }
 
   get extensions (): ServerExtension[] {
@@ -179,7 +185,7 @@ export class CometDServer {
    * @returns takes the service away; gives whether it was there
    * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
    */
-  service<Name extends string, Request = Published<Name>, Response = Delivered<Name>> (name: Name, handler: ServiceHandler<Name, Request, Response>): () => boolean
+  service<Name extends string, Request extends Published<Name> = Published<Name>, Response extends Delivered<Name> = Delivered<Name>> (name: Name, handler: ServiceHandler<Name, Request, Response>): () => boolean
   service<Name extends string, Schema = undefined> (name: Name, settings: ChannelSettings<Name, Schema>, handler: ServiceHandler<Name, IncomingData<Name, Schema>, OutgoingData<Name, Schema>>): () => boolean
   service (name: string, ...rest: [ServiceHandler] | [ChannelSettings, ServiceHandler]): () => boolean {
     return this.#serve(name, rest, handler => serviceListener(this, handler as ServiceHandler))
@@ -192,7 +198,7 @@ export class CometDServer {
    * @returns takes the offer away; gives whether it was there
    * @throws COMETD_ERR_CHANNEL_INVALID, COMETD_ERR_HANDLER_INVALID
    */
-  remoteCall<Name extends string, Parameters = CallParameters<Name>, Result = CallResult<Name>> (name: Name, handler: RemoteCallHandler<Name, Parameters, Result>): () => boolean
+  remoteCall<Name extends string, Parameters extends CallParameters<Name> = CallParameters<Name>, Result extends CallResult<Name> = CallResult<Name>> (name: Name, handler: RemoteCallHandler<Name, Parameters, Result>): () => boolean
   remoteCall<Name extends string, Schema = undefined> (name: Name, settings: ChannelSettings<`/service/${Name}`, Schema>, handler: RemoteCallHandler<Name, IncomingData<`/service/${Name}`, Schema>, OutgoingData<`/service/${Name}`, Schema>>): () => boolean
   remoteCall (name: string, ...rest: [RemoteCallHandler] | [ChannelSettings, RemoteCallHandler]): () => boolean {
     return this.#serve(`/service/${name}`, rest, handler => remoteCallListener(this, name, handler as RemoteCallHandler))
@@ -213,14 +219,14 @@ export class CometDServer {
    * @throws what `predicate` throws; then none is ended
    */
   revoke (predicate: (session: ServerSession) => boolean): number {
-    const revoked = [...this.#sessions.values()].filter(session => !session.local && predicate(session))
-    for (const session of revoked) this.end(session, 'revoked')
+    const revoked = this.sessions.all.filter(session => !session.local && predicate(session))
+    for (const session of revoked) this.sessions.end(session, 'revoked')
     return revoked.length
   }
 
   /** The session of that id, or undefined. */
   getServerSession (id: string): ServerSession | undefined {
-    return this.#sessions.get(id)
+    return this.sessions.get(id)
   }
 
   /**
@@ -255,14 +261,14 @@ export class CometDServer {
     return this.#environment.compileSchema
   }
 
+  /** Whether the application is being developed. @internal */
+  get development (): boolean {
+    return this.#environment.development
+  }
+
   /** What rules are called on. @internal */
   get application (): unknown {
     return this.#environment.application
-  }
-
-  /** @internal */
-  get sessions (): IterableIterator<ServerSession> {
-    return this.#sessions.values()
   }
 
   /** @internal */
@@ -292,82 +298,6 @@ export class CometDServer {
     return new ServerSession(this, `${hint}_${this.#environment.newId()}`, undefined, true)
   }
 
-  /**
-   * The session of that id for a client that comes with it, also one that is to be told of its end. The id alone is good for
-   * nothing if the session is bound: then the client must have come with the key, too.
-   * @internal
-   */
-  findSession (id: string | undefined, key: string | undefined): ServerSession | undefined {
-    if (id === undefined) return undefined
-    const session = this.#sessions.get(id) ?? this.#farewells.get(id)
-    // Nobody outside has it.
-    if (session?.local) return undefined
-    if (session?.binding === undefined || session.binding.key === key || this.options.trustClientSession) return session
-    return undefined
-  }
-
-  /** The limit that keeps one more session out, if one does. @internal */
-  limitFor (session: ServerSession): string | undefined {
-    if (session.local) return undefined
-    if (this.#sessions.size >= this.options.maxSessions) return 'max_sessions'
-    return session.binding?.full ? 'max_sessions_per_cookie' : undefined
-  }
-
-  /** @internal */
-  add (session: ServerSession, message: ServerMessage, context: MessageContext | undefined): void {
-    this.#sessions.set(session.id, session)
-    session.begin()
-    this.counters.handshakes++
-    this.log.debug({ session: session.id }, 'session added')
-    if (diagnostics.sessionAdded.hasSubscribers) diagnostics.sessionAdded.publish({ server: this, session, message })
-    this.tell('sessionAdded', [session, message], context)
-  }
-
-  /** Gives whether the session was there. @internal */
-  remove (session: ServerSession, reason: RemovalReason, context?: MessageContext, farewell?: Frame): boolean {
-    if (!this.#sessions.delete(session.id)) return false
-    this.log.debug({ session: session.id, reason }, 'session removed')
-    if (diagnostics.sessionRemoved.hasSubscribers) diagnostics.sessionRemoved.publish({ server: this, session, reason })
-    this.tell('sessionRemoved', [session, reason === 'timeout', reason], context)
-    session.end(reason, context)
-    session.binding?.leave()
-    this.clock.cancel(session)
-    const { outlet } = session
-    if (farewell !== undefined && outlet === undefined) session.push(farewell)
-    if (session.held) session.release(CAUSES[reason])
-    else if (farewell !== undefined) this.#remember(session)
-    outlet?.end(reason, farewell)
-    return true
-  }
-
-  /** @internal */
-  disconnect (session: ServerSession): boolean {
-    return this.remove(session, 'disconnect', undefined, freeze({ channel: '/meta/disconnect', successful: true }))
-  }
-
-  /** Ends a session whose client is not to come back, and is told so. @internal */
-  end (session: ServerSession, reason: 'identityExpired' | 'revoked'): void {
-    const { held, outlet } = session
-    // It is told once: by the answer to its connect, at once if there is one, or over its socket.
-    const farewell = held || outlet === undefined ? undefined : freeze({ channel: '/meta/disconnect', successful: false, error: errorOfEnd(reason) })
-    this.remove(session, reason, undefined, farewell)
-    if (!held && outlet === undefined) this.#remember(session)
-  }
-
-  /** The time of a session has run out. @internal */
-  expire (session: ServerSession): void {
-    this.counters.messagesDropped += session.queueLength
-    if (this.#farewells.delete(session.id)) return
-    this.counters.expiries++
-    this.remove(session, 'timeout')
-  }
-
-  /** Takes a disconnected session for the last time. @internal */
-  bidFarewell (session: ServerSession): boolean {
-    this.clock.cancel(session)
-    return this.#farewells.delete(session.id)
-  }
-
   /** @internal */
   subscribe (session: ServerSession, channel: ServerChannel, message: ServerMessage, context: MessageContext | undefined): void {
     if (session.subscriptionSet.has(channel)) return
@@ -390,20 +320,6 @@ export class CometDServer {
     this.tell('unsubscribed', args, context)
   }
 
-  /** What the application publishes. @internal */
-  publish (channel: ServerChannel, sender: ServerSession | null, data: unknown): Awaitable<boolean> {
-    if (!channel.broadcast || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('published to', channel.name)
-    if (this.closed) return false
-    const message = new ServerMessage({ channel: channel.name, data: data ?? null })
-    this.checkOutgoing(channel, message.data)
-    // Bytes are left to the extension that encodes them. Anything else is written at once, so that the caller learns of what
-    // cannot be; listeners may change the data: then it is written once more.
-    const route = channel.route(this.channels.generation)
-    const frame = data instanceof Uint8Array ? undefined : freeze({ channel: channel.name, data: message.data }, this.#patience(route))
-    const ready = route.listeners.length === 0 ? frame : undefined
-    return andThen(this.hear(channel, sender, message, undefined), heard => heard && this.distribute(channel, sender, message, undefined, ready))
-  }
-
   /** Lets the listeners of a channel hear a message. Gives whether it goes on; if not, its reply says why. @internal */
   hear (channel: ServerChannel, session: ServerSession | null, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
     const { listeners } = channel.route(this.channels.generation)
@@ -415,61 +331,6 @@ export class CometDServer {
         else if (result === false) message.veto()
         else return true
         return false
-      })
-    })
-  }
-
-  /**
-   * Every broadcast, from a client or the application, passes here between being accepted and being fanned out. Gives whether
-   * it went out. `ready` is the message in its final form if that is known already.
-   * @internal
-   */
-  distribute (channel: ServerChannel, sender: ServerSession | null, { data, lazy }: ServerMessage, context: MessageContext | undefined, ready?: Frame): Awaitable<boolean> {
-    channel.idleSweeps = 0
-    // Of what a client sent only the data travels on: no id, no clientId, no ext with credentials (B29).
-    const message: OutgoingMessage = { channel: channel.name, data }
-    if (!this.#extensions.seeOutgoing && !this.#outgoing.busy) return this.#fanOut(channel, sender, message, lazy, context, ready)
-    return this.#outgoing.run(() => {
-      const extended = this.#extensions.outgoing(this.guests, [this, sender, null], message, context)
-      return andThen(extended, left => left !== null && this.#fanOut(channel, sender, left, lazy, context))
-    })
-  }
-
-  /** What the application sends to one session. @internal */
-  deliver (session: ServerSession, sender: ServerSession | null, name: string, data: unknown): Awaitable<boolean> {
-    const channel = this.channels.locate(name)
-    if (channel === undefined) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
-    if (channel.meta || channel.wild) throw new errors.COMETD_ERR_CHANNEL_UNFIT('delivered on', name)
-    this.checkOutgoing(channel, data ?? null)
-    return this.send(session, sender, { channel: name, data: data ?? null })
-  }
-
-  /**
-   * Looks at what the application sends, if it is to be looked at.
-   * @throws COMETD_ERR_SCHEMA_MISSING, COMETD_ERR_DATA_UNFIT
-   * @internal
-   */
-  checkOutgoing (channel: ServerChannel, data: unknown): void {
-    const { requireSchema, validateOutgoing = this.#environment.development } = this.options
-    // Of most applications no channel has a schema.
-    if (this.channels.schemas === 0 && !requireSchema) return
-    const { declaration } = channel.route(this.channels.generation)
-    if (requireSchema && declaration === undefined) throw new errors.COMETD_ERR_SCHEMA_MISSING(channel.name)
-    const fault = validateOutgoing ? declaration?.checkOutgoing?.(data) : undefined
-    if (fault !== undefined) throw new errors.COMETD_ERR_DATA_UNFIT(channel.name, fault)
-  }
-
-  /** @internal */
-  send (session: ServerSession, sender: ServerSession | null, message: OutgoingMessage): Awaitable<boolean> {
-    const waits = this.#extensions.seeOutgoing || this.#outgoing.busy
-    const frame = waits && message.data instanceof Uint8Array ? undefined : freeze({ ...message })
-    if (session.removed) return false
-    if (!waits) return session.receive(frame as Frame, sender, undefined)
-    return this.#outgoing.run(() => {
-      const extended = this.#extensions.outgoing(this.guests, [this, sender, session], message, undefined)
-      return andThen(extended, left => {
-        const changed = left === null ? undefined : this.tryFreeze(left)
-        return changed !== undefined && session.receive(changed, sender, undefined)
       })
     })
   }
@@ -501,16 +362,6 @@ export class CometDServer {
     return this.advice('retry', Math.round(this.#environment.random() * this.options.closeInterval))
   }
 
-  /** Writes a message that an extension or listener may have spoilt; if it did, that is logged. @internal */
-  tryFreeze (message: Readonly<OutgoingMessage>, lazyTimeout?: number): Frame | undefined {
-    try {
-      return freeze(message, lazyTimeout)
-    } catch (err) {
-      this.log.error({ err }, 'message deleted: an extension or listener put something into it that JSON cannot hold')
-      return undefined
-    }
-  }
-
   /** Has what is queued sent later in this turn, so that what is published together leaves together. @internal */
   flushLater (flushable: Flushable): void {
     if (flushable.flushing) return
@@ -532,56 +383,12 @@ export class CometDServer {
     return () => channel.removeListener('message', listener)
   }
 
-  // Until its next connect, which is told.
-  #remember (session: ServerSession): void {
-    if (session.local) return
-    this.#farewells.set(session.id, session)
-    this.clock.schedule(session, session.patience)
-  }
-
   async #close (): Promise<void> {
     this.closed = true
-    for (const session of [...this.#sessions.values()]) this.remove(session, 'close')
+    this.sessions.close()
     this.clock.stop()
-    this.#farewells.clear()
     await this.#bounded(Promise.all(this.#transports.map(transport => transport.close())))
     for (const transport of this.#transports) transport.abort()
-  }
-
-  #fanOut (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
-    // A listener of a session's events published: its message comes after the one that it was told of, for everybody.
-    if (this.#fanningOut) {
-      this.#toFanOut.push(() => this.#fanOut(channel, sender, message, lazy, context, frame))
-      return true
-    }
-    this.#fanningOut = true
-    const sent = this.#fanOutNow(channel, sender, message, lazy, context, frame)
-    this.#fanningOut = false
-    this.#toFanOut.shift()?.()
-    return sent
-  }
-
-  #fanOutNow (channel: ServerChannel, sender: ServerSession | null, message: OutgoingMessage, lazy: boolean, context: MessageContext | undefined, frame?: Frame): boolean {
-    if (diagnostics.publish.hasSubscribers) diagnostics.publish.publish({ server: this, sender, channel, message })
-    // One copy for a session, however many of its patterns match (B75).
-    const broadcast = ++this.#broadcasts
-    const route = channel.route(this.channels.generation)
-    if (sender !== null && !(sender.broadcastToPublisher && route.broadcastToPublisher)) sender.lastBroadcast = broadcast
-    for (const { subscriberSet } of route.channels) {
-      for (const session of subscriberSet) {
-        if (session.lastBroadcast === broadcast) continue
-        session.lastBroadcast = broadcast
-        frame ??= this.tryFreeze(message, this.#patience(route, lazy))
-        if (frame === undefined) return false
-        session.receive(frame, sender, context)
-      }
-    }
-    return true
-  }
-
-  // How long a message on that route may wait for others, in ms.
-  #patience (route: Route, lazy = route.lazy): number | undefined {
-    return lazy || route.lazy ? route.lazyTimeout ?? this.options.maxLazyTimeout : undefined
   }
 
   #flush (): void {

@@ -33,8 +33,8 @@ export function serviceListener (server: CometDServer, handler: ServiceHandler) 
     if (session === null) return
     return andThen(handler(session, message), response => {
       if (response === undefined) return
-      server.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, response)
-      return andThen(server.send(session, null, answerTo(message, { data: response })), () => {})
+      server.distribution.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, response)
+      return andThen(server.distribution.send(session, null, answerTo(message, { data: response })), () => {})
     })
   }
 }
@@ -73,11 +73,11 @@ function expectFailures (handler: RemoteCallHandler) {
 function answer (server: CometDServer, session: ServerSession, message: ServerMessage, result: unknown): void {
   try {
     const outcome = outcomeOf(result)
-    if (outcome.successful) server.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, outcome.data)
-    server.send(session, null, answerTo(message, outcome))
+    if (outcome.successful) server.distribution.checkOutgoing(server.channels.locate(message.channel) as ServerChannel, outcome.data)
+    server.distribution.send(session, null, answerTo(message, outcome))
   } catch (err) {
     server.log.error({ err }, 'remote call failed: its result cannot be sent')
-    server.send(session, null, answerTo(message, outcomeOf(new Failure('500::internal_error'))))
+    server.distribution.send(session, null, answerTo(message, outcomeOf(new Failure('500::internal_error'))))
   }
 }
 

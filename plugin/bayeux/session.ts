@@ -274,7 +274,7 @@ export class ServerSession {
    * COMETD_ERR_SCHEMA_MISSING; with a callback it gets them instead
    */
   deliver<Name extends string> (sender: ServerSession | null, channel: Name, data: Delivered<Name>, callback?: Callback<boolean>): Awaitable<boolean> {
-    return tellCaller(() => this.#server.deliver(this, sender ?? null, channel, data), callback)
+    return tellCaller(() => this.#server.distribution.deliver(this, sender ?? null, channel, data), callback)
   }
 
   /**
@@ -300,7 +300,7 @@ export class ServerSession {
    * @returns whether it was there
    */
   disconnect (callback?: Callback<boolean>): boolean {
-    const removed = this.#server.disconnect(this)
+    const removed = this.#server.sessions.disconnect(this)
     callback?.(undefined, removed)
     return removed
   }
@@ -412,7 +412,7 @@ export class ServerSession {
     if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame, sender, context)
     return this.#lane.run(() => andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
       message => {
-        const changed = message === null ? undefined : this.#server.tryFreeze(message, frame.lazyTimeout)
+        const changed = message === null ? undefined : this.#server.distribution.tryFreeze(message, frame.lazyTimeout)
         return changed !== undefined && this.#offer(changed, sender, context)
       }))
   }
@@ -428,7 +428,7 @@ export class ServerSession {
     this.#server.guests.tell('queueDrain', listeners, [this, messages, replies], context)
     if (messages.length === frames.length && frames.every(({ message }, i) => message === messages[i])) return frames
     const known = new Map(frames.map(frame => [frame.message, frame]))
-    return messages.flatMap(message => known.get(message) ?? this.#server.tryFreeze(message) ?? [])
+    return messages.flatMap(message => known.get(message) ?? this.#server.distribution.tryFreeze(message) ?? [])
   }
 
   /** Puts back, in order, what could not be sent. @internal */
@@ -520,7 +520,7 @@ export class ServerSession {
   /** @internal */
   onTime (): void {
     if (this.#hold !== undefined) this.release('timeout')
-    else this.#server.expire(this)
+    else this.#server.sessions.expire(this)
   }
 
   /** The server has taken the session out of its directory. @internal */
@@ -573,7 +573,7 @@ export class ServerSession {
       default:
         this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queue.bytes }, 'session removed: its queue is full')
         this.#server.counters.messagesDropped += this.#queue.length + 1
-        this.#server.remove(this, 'queueMaxed', context)
+        this.#server.sessions.remove(this, 'queueMaxed', context)
         return false
     }
   }

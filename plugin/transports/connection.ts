@@ -209,7 +209,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
     const bound = this.#session
     if (bound !== undefined) return clientId === undefined || clientId === bound.id ? bound : undefined
-    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.findSession(clientId, this.#key)
+    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.sessions.find(clientId, this.#key)
   }
 
   #bind (session: ServerSession, greeted: boolean): void {
@@ -224,7 +224,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (former === undefined) return
     // A second handshake on the same socket: the client has given up the session that it had.
     former.lose(this, held, this.#writer.takeUnsent())
-    server.remove(former, 'disconnect', this.#context)
+    server.sessions.remove(former, 'disconnect', this.#context)
   }
 
   #serve (session: ServerSession, connects: boolean): void {

@@ -70,7 +70,7 @@ export class Exchange implements Holder {
     const message = new ServerMessage(raw)
     if (raw.channel === '/meta/handshake') return this.#handshake(message)
 
-    const session = this.#server.findSession(message.clientId, this.#key)
+    const session = this.#server.sessions.find(message.clientId, this.#key)
     const connects = raw.channel === '/meta/connect'
     const alone = this.#messages.length === 1
     if (session !== undefined) {

@@ -143,7 +143,7 @@ t.test('in production, what the application sends is not looked at unless it ask
   t.match(await (await trusting.open()).publish('/chat', 1), { successful: false }, 'what clients send is')
 })
 
-t.test('what a listener made of the data of a client has to fit, too', async t => {
+t.test('what listeners made of the data has to fit, too', async t => {
   const { lines, logger } = memoryLog()
   const { cometd, open } = await start(t, {}, { logger })
   const channel = cometd.createServerChannel('/chat', { schema: Chat })
@@ -156,6 +156,11 @@ t.test('what a listener made of the data of a client has to fit, too', async t =
   t.equal(replies.length, 1, 'nothing was distributed')
   t.match(lines.filter(({ level }) => level >= 50), [{ msg: "listener of 'message' spoilt the data", err: { code: 'COMETD_ERR_DATA_UNFIT' } }])
   t.match(await client.publish('/chat', { user: 'ada', text: '' }), { successful: true })
+
+  t.equal(channel.publish(null, { user: 'ada', text: 'hi' }), false, 'and of those of the application')
+  t.equal(lines.filter(({ level }) => level >= 50).length, 2)
+  cometd.options.validateOutgoing = false
+  t.equal(channel.publish(null, { user: 'ada', text: 'hi' }), true)
 })
 
 t.test('a service channel has a schema for each way', async t => {

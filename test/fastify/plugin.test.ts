@@ -4,7 +4,6 @@ import cookiePlugin from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
-import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { gunzipSync } from 'node:zlib'
@@ -201,16 +200,6 @@ t.test('@fastify/compress: held answers are compressed', async t => {
   const { response } = await heldThrough(t, async app => { await app.register(compress) }, { 'accept-encoding': 'gzip' })
   t.equal(response.headers['content-encoding'], 'gzip')
   t.match(JSON.parse(gunzipSync(response.rawPayload).toString()), [{ channel: '/a' }, { id: 'h', successful: true }])
-})
-
-t.test('@fastify/swagger: the routes are hidden, the host\'s are not', async t => {
-  const app = Fastify()
-  t.teardown(async () => await app.close())
-  await app.register(swagger, { openapi: {} })
-  await app.register(cometd)
-  app.get('/own', async () => 1)
-  await app.ready()
-  t.strictSame(Object.keys(app.swagger().paths as object), ['/own'])
 })
 
 t.test('a plain GET is answered with 400; there is no HEAD', async t => {

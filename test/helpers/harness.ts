@@ -44,6 +44,7 @@ export async function start (t: Test, options: CometDPluginOptions = {}, fastify
 export function timeSource (clock: FakeClock): NonNullable<CometDPluginOptions['clock']> {
   return {
     now: () => clock.now,
+    date: () => clock.now,
     setTimeout: (callback, milliseconds) => clock.setTimeout(callback, milliseconds),
     clearTimeout: handle => clock.clearTimeout(handle as never)
   }

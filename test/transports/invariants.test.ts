@@ -110,6 +110,9 @@ t.test('whatever clients do over both transports, each session is held or will e
     () => { const track = some(); send(track, { channel: ['/throws', '/rejects', '/never'][random(3)], data: 1 }, ...(random(2) === 0 ? [connect(track)] : [])) },
     () => { if (random(10) === 0) send(some(), { channel: ['/ends', '/meta/disconnect'][random(2)], data: 1 }) },
     () => { if (random(10) === 0) some().session.disconnect() },
+    () => { if (random(10) === 0) { const { session } = some(); cometd.revoke(other => other === session) } },
+    // Its client does not authenticate again.
+    () => { if (random(10) === 0) some().session.identity = { expiresAt: clock.now + random(4_000) } },
     () => { some().session.metaConnectDeliveryOnly = random(3) === 0 },
     async () => await resume(some()),
     async () => await breakSocket(some()),
@@ -140,7 +143,7 @@ t.test('whatever clients do over both transports, each session is held or will e
     }
     const { heldConnects } = harness.cometd.statistics
     const all = Object.values(heldConnects).reduce((sum, count) => sum + count)
-    const now = [...harness.cometd.sessions].filter(session => session.held).length
+    const now = harness.cometd.sessions.all.filter(session => session.held).length
     if (all !== now) throw new Error(`counted ${JSON.stringify(heldConnects)} held connects, there are ${now}`)
     for (const track of tracks) {
       read(track)
@@ -254,6 +257,6 @@ async function collect (harness: Harness, tracks: Track[]): Promise<void> {
 async function toldOf ({ socket, session }: Track): Promise<void> {
   if (socket === undefined) return
   socket.raw([{ id: 'probe', channel: '/meta/connect', clientId: session.id, connectionType: 'websocket' }])
-  const refused = socket.until(() => socket.messages.some(({ id, error }) => id === 'probe' && error === '402::session_unknown'))
+  const refused = socket.until(() => socket.messages.some(({ id, error }) => id === 'probe' && ['402::session_unknown', '401::session_revoked', '401::identity_expired'].includes(error)))
   await Promise.race([refused, socket.closed])
 }

@@ -25,10 +25,10 @@ export function handshake (server: CometDServer, session: ServerSession, message
   const refused = andThen(identified, error => error ?? refusal(server.guests, server.policy, 'canHandshake', [session, message], DENIED, context))
   return andThen(refused, error => {
     error ??= expiredAlready(session)
-    const limit = server.limitFor(session)
+    const limit = server.sessions.limitFor(session)
     error ??= limit && `403:${limit}:handshake_denied`
     if (error !== undefined) return refuse(server, message, error)
-    server.add(session, message, context)
+    server.sessions.add(session, message, context)
     // A listener may have ended it.
     if (session.removed) return refuse(server, message, DENIED)
     const timing = session.effectiveTiming
