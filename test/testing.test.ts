@@ -714,8 +714,8 @@ t.test('the server ends a session in its handshake', async t => {
   const { app, client } = await start(t)
   app.cometd.addListener('sessionAdded', session => session.disconnect())
   const one = client()
-  t.match(await one.handshake(), { successful: true })
-  t.match(await one.ended, { channel: '/meta/connect' })
+  t.match(await one.handshake(), { successful: false, error: '403::handshake_denied' })
+  t.equal(one.clientId, undefined)
 })
 
 t.test('a session whose queue is full ends with the advice to begin anew', async t => {
