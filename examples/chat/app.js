@@ -1,8 +1,11 @@
+// @ts-check
 import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import fastifyStatic from '@fastify/static'
-import cometd from 'fastify-cometd'
-import { startChat } from './chat.js'
+import { chat } from './chat.js'
+
+/** @import { FastifyServerOptions } from 'fastify' */
+/** @import { CometDPluginOptions } from 'fastify-cometd' */
 
 const page = fileURLToPath(new URL('public/', import.meta.url))
 const client = fileURLToPath(new URL('.', import.meta.resolve('cometd')))
@@ -15,9 +18,9 @@ const CONTENT_SECURITY_POLICY = [
 /**
  * The whole chat as a Fastify application: the page, the CometD client that it uses, and the CometD server.
  *
- * @param {import('fastify').FastifyServerOptions} [options] for Fastify
+ * @param {FastifyServerOptions & { cometd?: CometDPluginOptions }} [options] for Fastify, and for the CometD server
  */
-export async function buildChat (options) {
+export async function buildChat ({ cometd, ...options } = {}) {
   const app = Fastify(options)
 
   app.addHook('onRequest', async (request, reply) => {
@@ -26,8 +29,7 @@ export async function buildChat (options) {
 
   // This is for where WebSocket does not get through. A browser opens six connections to one host: four tabs may hold one each,
   // the other two stay free for everything else.
-  await app.register(cometd, { maxSessionsPerBrowser: 4 })
-  startChat(app.cometd)
+  await app.register(chat, { maxSessionsPerBrowser: 4, ...cometd })
 
   await app.register(fastifyStatic, { root: page })
   await app.register(fastifyStatic, {

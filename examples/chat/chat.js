@@ -1,14 +1,19 @@
+// @ts-check
+/** @import { Static } from '@sinclair/typebox' */
+/** @import { FastifyPluginAsync } from 'fastify' */
+/** @import { CometDPluginOptions, ServerChannel, ServerSession } from 'fastify-cometd' */
+/** @import { Person } from './schemas.js' */
 import { createHash } from 'node:crypto'
-
-const ROOM_LIST = '/chat/rooms'
-const ROOM = '/chat/rooms/'
-const SAY = '/service/chat/say'
-const WHISPER = '/service/chat/whisper'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import cometd from 'fastify-cometd'
+import fp from 'fastify-plugin'
+import { Introduction, RoomEvent, RoomList, RoomName, Say, Whisper, Whispered } from './schemas.js'
 
 const PERMANENT_ROOMS = ['lobby', 'coffee', 'help']
 const MAX_ROOMS = 50
-const MAX_NAME = 24
-const MAX_TEXT = 2000
+
+const introduction = TypeCompiler.Compile(Introduction)
+const roomName = TypeCompiler.Compile(RoomName)
 
 /**
  * The server's side of the chat.
@@ -16,124 +21,149 @@ const MAX_TEXT = 2000
  * A person is in a room while their session is subscribed to `/chat/rooms/<room>`, so closing a tab, losing the network and
  * leaving on purpose all look the same here. What people write comes in over service channels; only the server publishes.
  *
- * @param {import('fastify-cometd').CometDServer} cometd
+ * @type {FastifyPluginAsync<CometDPluginOptions>}
  */
-export function startChat (cometd) {
-  // Session id → member. Session ids and keys are secrets between a page and the server; the others see the member's id.
-  const people = new Map()
-  // Room name → (session id → member).
-  const rooms = new Map(PERMANENT_ROOMS.map(name => [name, new Map()]))
-  // Counts the changes. With long-polling a page has two connections on which answers may overtake each other, so each change
-  // has its number.
+async function plugin (app, options) {
+  /** @type {Map<string, ServerSession>} Sessions by the id of the person. */
+  const sessions = new Map()
+  /** @type {Map<string, ServerChannel<`/chat/rooms/${string}`>>} Channels by the name of the room. */
+  const rooms = new Map()
   let version = 0
 
-  // A channel with a listener stays; a room's channel goes when the last person leaves.
-  const roomList = cometd.createServerChannel(ROOM_LIST)
-  roomList.addListener('subscribed', (channel, session) => session.deliver(null, ROOM_LIST, describeRooms()))
+  await app.register(cometd, {
+    defaultPolicy: 'deny',
+    policy: {
+      identify: (session, { ext }) => introduction.Check(ext?.chat) ? identityOf(ext.chat) : null,
+      canHandshake: ({ identity }) => identity !== undefined
+    },
+    ...options
+  })
+  const server = app.cometd
 
-  cometd.policy = {
-    canHandshake: (session, message) => cleanName(message.ext?.chat?.name) !== '' && isKey(message.ext.chat.key),
-    canCreate: (session, message, channelName) => message.channel === '/meta/subscribe' && isRoom(channelName),
-    canSubscribe: (session, message, channel) => channel.name === ROOM_LIST || (isRoom(channel.name) && isFree(channel, message)),
-    canPublish: (session, message, channel) => channel.name === SAY || channel.name === WHISPER
+  // What travels where, and who may use it. What is not allowed here is refused.
+
+  const roomList = server.createServerChannel('/chat/rooms', { schema: RoomList, subscribe: true })
+
+  server.createServerChannel('/chat/rooms/{room}', {
+    schema: RoomEvent,
+    subscribe: (request, session, { parameters: { room }, subscription = [] }) =>
+      rooms.has(room) || (roomName.Check(room) && rooms.size + subscription.length <= MAX_ROOMS)
+  })
+
+  const say = server.createServerChannel('/service/chat/say', { schema: { request: Say }, publish: true })
+
+  const whisper = server.createServerChannel('/service/chat/whisper', { schema: { request: Whisper, response: Whispered }, publish: true })
+
+  for (const name of PERMANENT_ROOMS) openRoom(name).persistent = true
+
+  // What people write.
+
+  say.addListener('message', (session, channel, { data: { room: name, text } }) => {
+    const room = rooms.get(name)
+    if (!room?.subscribers.includes(session)) return false
+    room.publish(session, { type: 'message', from: personOf(session), text: text.trim(), time: Date.now() })
+  })
+
+  whisper.addListener('message', (session, channel, { data: { to, text } }) => {
+    const addressee = sessions.get(to)
+    if (!addressee || addressee === session) return false
+    const message = { from: personOf(session), to: personOf(addressee), text: text.trim(), time: Date.now() }
+    for (const one of [addressee, session]) one.deliver(session, '/service/chat/whisper', message)
+  })
+
+  // Who is there.
+
+  server.addListener('sessionAdded', (session, { reply }) => {
+    const person = personOf(session)
+    // A page that comes again has no use for its old session.
+    sessions.get(person.id)?.disconnect()
+    sessions.set(person.id, session)
+    reply.ext = { chat: person }
+  })
+
+  server.addListener('sessionRemoved', session => {
+    sessions.delete(personOf(session).id)
+  })
+
+  roomList.addListener('subscribed', (channel, session) => session.deliver(null, '/chat/rooms', describeRooms()))
+
+  server.addListener('subscribed', (channel, session) => {
+    const name = roomNameOf(channel)
+    if (!name) return
+    const room = openRoom(name)
+    announce('joined', room, session)
+    session.deliver(null, room.name, { type: 'members', members: room.subscribers.map(personOf), version })
+  })
+
+  server.addListener('unsubscribed', (channel, session) => {
+    const name = roomNameOf(channel)
+    const room = rooms.get(name)
+    if (!room) return
+    if (room.subscribers.length === 0 && !room.persistent) rooms.delete(name)
+    announce('left', room, session)
+  })
+
+  /** @param {string} name */
+  function openRoom (name) {
+    const room = server.createServerChannel(`/chat/rooms/${name}`)
+    rooms.set(name, room)
+    return room
   }
 
-  cometd.addListener('sessionAdded', (session, message) => {
-    const { name, key } = message.ext.chat
-    const id = createHash('sha256').update(key).digest('base64url')
-    // A page that comes again with its key is the same person, also after a restart. Its old session is not needed any more.
-    for (const [address, member] of people) if (member.id === id) cometd.getServerSession(address).disconnect()
-
-    const member = { id, name: uniqueName(cleanName(name)) }
-    people.set(session.id, member)
-    message.reply.ext = { chat: member }
-  })
-
-  cometd.addListener('sessionRemoved', session => {
-    people.delete(session.id)
-  })
-
-  cometd.addListener('subscribed', (channel, session) => {
-    if (!isRoom(channel.name)) return
-
-    const name = channel.name.slice(ROOM.length)
-    const member = people.get(session.id)
-    if (!rooms.has(name)) rooms.set(name, new Map())
-    const room = rooms.get(name).set(session.id, member)
-
+  /**
+   * @param {'joined' | 'left'} type
+   * @param {ServerChannel<`/chat/rooms/${string}`>} room
+   * @param {ServerSession} session
+   */
+  function announce (type, room, session) {
     version++
-    channel.publish(null, { type: 'joined', member, version })
-    session.deliver(null, channel.name, { type: 'members', members: [...room.values()], version })
+    room.publish(null, { type, member: personOf(session), version })
     roomList.publish(null, describeRooms())
-  })
-
-  cometd.addListener('unsubscribed', (channel, session) => {
-    const name = channel.name.slice(ROOM.length)
-    const room = rooms.get(name)
-    const member = room?.get(session.id)
-    if (!isRoom(channel.name) || !member) return
-
-    room.delete(session.id)
-    if (room.size === 0 && !PERMANENT_ROOMS.includes(name)) rooms.delete(name)
-
-    version++
-    channel.publish(null, { type: 'left', member, version })
-    roomList.publish(null, describeRooms())
-  })
-
-  cometd.createServerChannel(SAY).addListener('message', (session, channel, { data }) => {
-    const from = rooms.get(data?.room)?.get(session.id)
-    const text = cleanText(data?.text)
-    if (!from || !text) return false
-
-    cometd.createServerChannel(ROOM + data.room).publish(session, { type: 'message', from, text, time: Date.now() })
-  })
-
-  cometd.createServerChannel(WHISPER).addListener('message', (session, channel, { data }) => {
-    const from = people.get(session.id)
-    const [address, to] = [...people].find(([, member]) => member.id === data?.to) ?? []
-    const text = cleanText(data?.text)
-    if (!to || to === from || !text) return false
-
-    const whisper = { from, to, text, time: Date.now() }
-    cometd.getServerSession(address).deliver(session, WHISPER, whisper)
-    session.deliver(session, WHISPER, whisper)
-  })
-
-  function isFree (channel, message) {
-    return rooms.has(channel.name.slice(ROOM.length)) || rooms.size + message.subscription.length <= MAX_ROOMS
   }
 
   function describeRooms () {
-    return { rooms: [...rooms].map(([name, room]) => ({ name, people: room.size })), version }
+    return { rooms: [...rooms].map(([name, room]) => ({ name, people: room.subscribers.length })), version }
   }
 
-  function uniqueName (name) {
-    const taken = new Set([...people.values()].map(member => member.name.toLowerCase()))
+  /**
+   * The key makes the id: a page that comes again is the same person, also after a restart of the server. It is a secret of
+   * the page, as the id of its session is; the id of the person is for all to see.
+   *
+   * @param {Static<typeof Introduction>} introduction
+   */
+  function identityOf ({ name, key }) {
+    const id = createHash('sha256').update(key).digest('base64url')
+    // Nothing invisible, by which somebody could look like somebody else.
+    const visible = name.replace(/[\s\p{C}]+/gu, ' ').trim()
+    return { id, name: uniqueName(visible, id) }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} id of whose name it is to be
+   */
+  function uniqueName (name, id) {
+    const others = [...sessions.values()].map(personOf).filter(person => person.id !== id)
+    const taken = new Set(others.map(person => person.name.toLowerCase()))
     let unique = name
     for (let n = 2; taken.has(unique.toLowerCase()); n++) unique = `${name} ${n}`
     return unique
   }
 }
 
-function isRoom (channelName) {
-  return /^\/chat\/rooms\/[a-z0-9][a-z0-9-]{0,23}$/.test(channelName)
+/** @param {ServerSession} session */
+function personOf (session) {
+  return /** @type {Static<typeof Person>} */ (session.identity)
 }
 
-/** What a page made up when it was loaded. */
-function isKey (value) {
-  return typeof value === 'string' && value.length >= 16 && value.length <= 64
+/**
+ * '' for the list of rooms.
+ *
+ * @param {ServerChannel} channel
+ */
+function roomNameOf (channel) {
+  return channel.name.slice('/chat/rooms/'.length)
 }
 
-/** One line without control and invisible characters, or '' for what cannot be a name. */
-function cleanName (value) {
-  if (typeof value !== 'string') return ''
-  const name = value.replace(/[\s\p{C}]+/gu, ' ').trim()
-  return name.length <= MAX_NAME ? name : ''
-}
-
-/** The text to send, or '' for what cannot be sent. */
-function cleanText (value) {
-  if (typeof value !== 'string' || value.length > MAX_TEXT) return ''
-  return value.trim()
-}
+/** To be registered on an application; then `app.cometd` is the server. */
+export const chat = fp(plugin, { name: 'chat' })

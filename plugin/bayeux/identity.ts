@@ -11,7 +11,7 @@ import type { ServerSession } from './session.js'
 
 const REFUSED = '401::authentication_failed'
 
-/** How long a connect is held while its client is asked to authenticate again: the next one brings the credentials. */
+/** How long a connect is held at most while its client is asked to authenticate again: the next one brings the credentials. */
 const PATIENCE = 1_000
 
 /**
@@ -103,7 +103,7 @@ export function authenticateAgain (server: CometDServer, session: ServerSession,
 export function askAgain (session: ServerSession, message: ServerMessage): void {
   const timeout = session.authenticationTimeout
   if (timeout === undefined) return
-  message.holdFor = Math.min(message.holdFor, PATIENCE)
+  message.holdFor = Math.min(message.holdFor, PATIENCE, Math.floor(timeout / 2))
   tell(message, { required: true, timeout, ...message.reply.ext?.['authentication'] as object | undefined })
 }
 

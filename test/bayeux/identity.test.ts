@@ -228,6 +228,18 @@ t.test('an identity that is short is not asked for all the time', async t => {
   t.match(said[0], { required: true })
 })
 
+t.test('a client with little time left is not kept waiting for the most of it', async t => {
+  const { clock, open } = await startKit(t, { ...believing, timeout: 30_000 })
+  const client = await open({}, as({ sub: 'ada', expiresAt: START + 2_000 }))
+  const watched = watch(client)
+  await clock.advance(1_100)
+  t.match(watched.said, [{ required: true }])
+  // It had to get a new token first, when its next connect was on its way.
+  watched.credentials = { sub: 'ada', expiresAt: START + 60_000 }
+  await clock.advance(800)
+  t.match(watched.said.at(-1), { successful: true })
+})
+
 t.test('with reauthenticationTimeout 0 nobody is asked', async t => {
   const { clock, open } = await startKit(t, { ...believing, reauthenticationTimeout: 0, timeout: 5_000 })
   const client = await open({}, as({ sub: 'ada', expiresAt: START + 60_000 }))

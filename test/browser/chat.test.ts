@@ -2,14 +2,13 @@ import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { Proxy } from '../clients/proxy.js'
 import { Tab, Witness, withChromium } from './chromium.js'
-import { build, Program } from './program.js'
+import { Program } from './program.js'
 
 const ROOM = 'cafe-society'
 
 t.setTimeout(170_000)
 
 withChromium(t, launch => {
-  t.before(build)
   t.test('people chat over WebSocket', { timeout: 110_000 }, async t => await peopleChat(t, await launch(t)))
   t.test('people chat where WebSocket is refused', { timeout: 60_000 }, async t => await peopleGoOn(t, await launch(t)))
 })

@@ -1,8 +1,9 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -10,9 +11,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const { PATH = '', HOME = '' } = process.env
 const env = { PATH, HOME, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
 
-/** Compiles the package, so that programs that import it by its name run what is in the sources. */
-export async function build (): Promise<void> {
-  await promisify(execFile)('npm', ['run', 'build'], { cwd: root, env })
+/**
+ * Where programs run that import the package by its name: what they get is what was compiled last.
+ * @throws if nothing was
+ */
+export function surroundings (): { cwd: string, env: NodeJS.ProcessEnv } {
+  if (!existsSync(join(root, 'dist/plugin/index.js'))) throw new Error("there is no dist: 'npm run build' makes it, and so does 'npm test'")
+  return { cwd: root, env }
 }
 
 /** A program of this repository that serves HTTP and prints its address. */
@@ -28,7 +33,8 @@ export class Program {
 
   async start (): Promise<void> {
     const port = this.url === '' ? '0' : new URL(this.url).port
-    const program = spawn(process.execPath, [this.#file], { cwd: root, env: { ...env, PORT: port }, stdio: ['ignore', 'pipe', 'inherit'] })
+    const { cwd, env } = surroundings()
+    const program = spawn(process.execPath, [this.#file], { cwd, env: { ...env, PORT: port }, stdio: ['ignore', 'pipe', 'inherit'] })
     this.#process = program
     for await (const line of createInterface(program.stdout)) {
       const [url] = /http:\/\/\S+/.exec(line) ?? []

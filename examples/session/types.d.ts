@@ -1,0 +1,8 @@
+declare module 'fastify' {
+  interface Session {
+    /** Who has logged in. */
+    name?: string
+  }
+}
+
+export {}
