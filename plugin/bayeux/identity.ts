@@ -11,8 +11,10 @@ import type { ServerSession } from './session.js'
 
 const REFUSED = '401::authentication_failed'
 
-/** How long a connect is held at most while its client is asked to authenticate again: the next one brings the credentials. */
-const PATIENCE = 1_000
+// How long connects are held while their client is asked to authenticate again (ms): it has to get the credentials first, and the
+// next connect brings them.
+const LONGEST_HOLD = 1_000
+const SHORTEST_HOLD = 100
 
 /**
  * When `identity` ends, in ms since 1970; undefined: never.
@@ -103,7 +105,7 @@ export function authenticateAgain (server: CometDServer, session: ServerSession,
 export function askAgain (session: ServerSession, message: ServerMessage): void {
   const timeout = session.authenticationTimeout
   if (timeout === undefined) return
-  message.holdFor = Math.min(message.holdFor, PATIENCE, Math.floor(timeout / 2))
+  message.holdFor = Math.min(message.holdFor, LONGEST_HOLD, Math.max(timeout / 2, SHORTEST_HOLD))
   tell(message, { required: true, timeout, ...message.reply.ext?.['authentication'] as object | undefined })
 }
 
