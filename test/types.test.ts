@@ -3,7 +3,7 @@ import { CometD } from 'cometd'
 import { adapt } from 'cometd-nodejs-client'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
-import cometd, { type CometDChannels, type CometDServer, createCometDServer, type Published, type Delivered, type SecurityPolicy, type ServerMessage, type ServerSession, type TypedClient } from '../plugin/index.js'
+import cometd, { type ChannelsOf, type CometDChannels, type CometDServer, createCometDServer, type Published, type Delivered, type SecurityPolicy, type ServerMessage, type ServerSession, type TypedClient } from '../plugin/index.js'
 
 adapt()
 
@@ -188,6 +188,27 @@ t.test('the types of a channel come from its schema', async t => {
   t.throws(() => server.createServerChannel('/from/wrong', { skema: {} }))
   const channels: CometDServer = server
   t.ok(channels.getServerChannel('/from/log'))
+})
+
+t.test('declarations say by themselves what travels', async t => {
+  const channels = {
+    '/of/{declaration}': { schema: Type.Object({ user: Type.String(), text: Type.String() }), publish: false },
+    '/service/of': { schema: { request: Type.Number(), response: Type.String() } },
+    '/service/of/call': { schema: { parameters: Type.Number() } },
+    '/of/json': { schema: { type: 'string' } },
+    '/of/none': { subscribe: true }
+  } as const
+  type Declared = ChannelsOf<typeof channels>
+  same<Declared['/of/{declaration}'], Chat>(true)
+  same<Declared['/service/of'], { request: number, response: string }>(true)
+  same<Declared['/service/of/call'], { request: number, response: unknown }>(true)
+  same<Declared['/of/json'], unknown>(true)
+  same<keyof Declared, '/of/{declaration}' | '/service/of' | '/service/of/call' | '/of/json'>(true)
+  same<Published<'/of/x', Declared>, Chat>(true)
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  await app.register(cometd, { channels })
+  t.ok(app.cometd.getServerChannel('/of/json'))
 })
 
 t.test('the client has the same types', async t => {

@@ -54,11 +54,24 @@ export type OutgoingData<Name extends string, Schema> = DataOf<Name, Schema, 're
 
 type DataOf<Name extends string, Schema, Part extends string, Undeclared> =
   [Schema] extends [undefined] ? Undeclared
-    : Name extends `/service/${string}`
-      ? Schema extends { readonly [Key in Part]?: infer Of } ? TypeOf<Of> : PartOf<Schema, Part>
-      : TypeOf<Schema>
+    : Name extends `/service/${string}` ? PartOf<Schema, Part> : TypeOf<Schema>
 type PartOf<Schema, Part extends string> = Schema[keyof Schema & Part] extends infer Of ? [Of] extends [never] ? unknown : TypeOf<Of> : unknown
 type TypeOf<Schema> = Schema extends TSchema ? Static<Schema> : unknown
+
+/**
+ * The types of channels that are declared so, by their schemas, for `CometDChannels`:
+ *
+ *     const channels = { '/chat/{room}': { schema: Type.String() } }
+ *     declare module 'fastify-cometd' {
+ *       interface CometDChannels extends ChannelsOf<typeof channels> {}
+ *     }
+ */
+export type ChannelsOf<Settings> = {
+  [Name in keyof Settings & string as Settings[Name] extends { readonly schema: object } ? Name : never]:
+  Settings[Name] extends { readonly schema: infer Schema }
+    ? Name extends `/service/${string}` ? { request: PartOf<Schema, 'request' | 'parameters'>, response: PartOf<Schema, 'response' | 'result'> } : TypeOf<Schema>
+    : never
+}
 
 /** What is wrong with a value. */
 export interface Fault {
