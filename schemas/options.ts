@@ -85,7 +85,7 @@ export const RegistrationOptions = Type.Object({
   openapi: Type.Boolean({ default: true, description: 'Whether `POST path` is in the OpenAPI document of `@fastify/swagger`' }),
   logLevel: Type.Optional(Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map(level => Type.Literal(level)), { description: 'Log level of the routes and of the server. Default: that of the Fastify instance' })),
   routeOptions: Type.Optional(Type.Unknown({ description: 'Merged into the routes: `onRequest` and other hooks, `config`, `constraints`, `errorHandler`…' })),
-  clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout }`' }))
+  clock: Type.Optional(Type.Unknown({ description: 'Time source for tests: `{ now, setTimeout, clearTimeout, date? }`, such as `createTestClock()` of `fastify-cometd/testing`' }))
 }, { additionalProperties: false })
 
 /** Everything that `register(cometd, options)` takes. */
