@@ -3,7 +3,7 @@ import { ServerChannel } from './channel.js'
 import { type ChannelName, isSoundTemplate, parseChannelName } from './channel-name.js'
 import type { Timed } from './clock.js'
 import type { MessageContext } from './context.js'
-import { type ChannelSettings, declare } from './declaration.js'
+import { type ChannelSettings, declare, type Declaration } from './declaration.js'
 import { metaHandlers } from './meta/index.js'
 import type { CometDServer } from './server.js'
 
@@ -68,10 +68,16 @@ export class Channels {
     const known = this.#byName.get(name)
     const parsed = this.#parse(name)
     if (parsed === undefined || !isSoundTemplate(parsed)) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
-    const channel = known ?? new ServerChannel(this.#server, parsed)
+    const channel = known ?? this.#coming.get(name) ?? new ServerChannel(this.#server, parsed)
     if (settings !== undefined) this.#declare(channel, parsed, settings)
     if (known?.fromClient) this.#adopt(known)
-    return this.use(this.restore(channel, undefined, undefined, initializers))
+    try {
+      return this.use(this.restore(channel, undefined, undefined, initializers))
+    } catch (err) {
+      this.#declared.delete(channel)
+      this.#declarationsChanged()
+      throw err
+    }
   }
 
   /** The channels with a rule of who may subscribe. */
@@ -146,8 +152,13 @@ export class Channels {
     const declaration = declare(parsed, settings, this.#server.compileSchema)
     channel.declare(declaration)
     this.#declared.add(channel)
-    if (declaration.schemas !== undefined) this.schemas++
-    if (declaration.subscribe !== undefined || declaration.publish !== undefined) this.rules++
+    this.#declarationsChanged()
+  }
+
+  #declarationsChanged (): void {
+    const declarations = [...this.#declared].map(({ declaration }) => declaration as Declaration)
+    this.schemas = declarations.filter(({ schemas }) => schemas !== undefined).length
+    this.rules = declarations.filter(({ subscribe, publish }) => subscribe !== undefined || publish !== undefined).length
     this.changed()
   }
 

@@ -31,9 +31,9 @@ export class Counters {
     this.longestSweepTime = Math.max(this.longestSweepTime, milliseconds)
   }
 
-  /** A session's queue has grown. */
-  queued (messages: number, bytes: number): void {
-    if (messages > this.mostQueuedMessages) this.mostQueuedMessages = messages
+  /** What waits for a session is about to become less. Not noted for each message: then every delivery would pay for it. */
+  queued ({ length, bytes }: { readonly length: number, readonly bytes: number }): void {
+    if (length > this.mostQueuedMessages) this.mostQueuedMessages = length
     if (bytes > this.mostQueuedBytes) this.mostQueuedBytes = bytes
   }
 }

@@ -49,6 +49,7 @@ export interface Dump {
 export function statistics (server: CometDServer): Statistics {
   const { counters } = server
   const sessions = server.sessions.all
+  for (const { queue } of sessions) counters.queued(queue)
   return {
     sessions: sessions.length,
     localSessions: sessions.filter(({ local }) => local).length,
@@ -86,7 +87,7 @@ export function dump (server: CometDServer): Dump {
       held: session.held,
       ...session.effectiveTiming,
       subscriptions: session.subscriptions.map(({ name }) => name),
-      queue: { messages: session.queueLength, bytes: session.queueBytes }
+      queue: { messages: session.queue.length, bytes: session.queue.bytes }
     }))
   }
 }

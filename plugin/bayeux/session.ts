@@ -343,9 +343,9 @@ export class ServerSession {
     return this.#queue.length
   }
 
-  /** Of JSON. @internal */
-  get queueBytes (): number {
-    return this.#queue.bytes
+  /** What waits for it. @internal */
+  get queue (): { readonly length: number, readonly bytes: number } {
+    return this.#queue
   }
 
   /** Whether there is something in the queue that does not wait for other messages. @internal */
@@ -419,6 +419,7 @@ export class ServerSession {
 
   /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
   take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
+    this.#server.counters.queued(this.#queue)
     const frames = this.#queue.take(bytes)
     this.#server.counters.messagesOut += frames.length
     if (this.#lazyTimer !== undefined && this.#queue.length === 0) this.#server.clock.cancel(this.#lazyTimer)
@@ -527,6 +528,7 @@ export class ServerSession {
   end (reason: RemovalReason, context: MessageContext | undefined): void {
     this.state = 'removed'
     this.removal = reason
+    this.#server.counters.queued(this.#queue)
     this.#term?.stop()
     if (this.#lazyTimer !== undefined) this.#server.clock.cancel(this.#lazyTimer)
     for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null, context)
@@ -541,23 +543,27 @@ export class ServerSession {
   #offer (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): boolean {
     if (this.removed) return false
     const { options } = this.#server
-    const guards = this.#listeners.of('message')
-    if (guards.some(guard => this.#server.guests.decide('message', [guard], [this, sender, frame.message], context) === false)) return false
+    // This is done for every delivery.
+    const listened = !this.#listeners.empty
+    if (listened && this.#isVetoed(frame, sender, context)) return false
     if (!this.#queue.hasRoomFor(frame, options)) {
       this.flush()
       if (!this.#queue.hasRoomFor(frame, options) && !this.#makeRoomFor(frame, context)) return false
     }
-    this.push(frame)
-    this.#server.counters.queued(this.#queue.length, this.#queue.bytes)
+    this.#queue.push(frame)
     if (diagnostics.deliver.hasSubscribers) diagnostics.deliver.publish({ server: this.#server, session: this, sender, message: frame.message })
-    const listeners = this.#listeners.of('queueOffer')
-    if (listeners.length > 0) this.#server.guests.tell('queueOffer', listeners, [this, frame.message], context)
+    if (listened) this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message], context)
     if (frame.lazyTimeout === undefined) this.#wake()
     else this.#wakeLater(frame.lazyTimeout)
     return true
   }
 
+  #isVetoed (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): boolean {
+    return this.#listeners.of('message').some(guard => this.#server.guests.decide('message', [guard], [this, sender, frame.message], context) === false)
+  }
+
   #makeRoomFor (frame: Frame, context: MessageContext | undefined): boolean {
+    this.#server.counters.queued(this.#queue)
     switch (this.#server.guests.decide('queueMaxed', this.#listeners.of('queueMaxed'), [this, frame.message], context)) {
       case 'keep':
         return true

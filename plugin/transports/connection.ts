@@ -126,8 +126,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     // The client has given it up: it waits for the newer one only.
     if (cause === 'displaced') return
     settle(this.#transport.server, this.#session as ServerSession, held.message, cause)
-    this.#do(this.#answer(this.#session, held.message, true))
-    if (cause === 'messages') this.flush()
+    const answered = this.#answer(this.#session, held.message, true)
+    // Messages have waited for the end of the turn already.
+    if (cause === 'messages' && !isThenable(answered)) this.flush()
+    else this.#do(answered)
   }
 
   get #options (): ServerOptions {

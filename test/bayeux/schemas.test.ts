@@ -254,6 +254,23 @@ t.test('a channel is declared once', async t => {
   t.throws(() => cometd.createServerChannel('/chat', { schema: Chat }), { code: 'COMETD_ERR_CHANNEL_DECLARED', message: "the channel '/chat' has been declared otherwise" })
 })
 
+t.test('an initializer, too, may declare its channel', async t => {
+  const { cometd, open } = await start(t)
+  cometd.createServerChannel('/chat', () => { cometd.createServerChannel('/chat', { schema: Chat }) })
+  t.match(await (await open()).publish('/chat', 1), { successful: false })
+  t.strictSame(Object.keys(cometd.asyncapi().channels), ['chat'])
+})
+
+t.test('a channel whose initializer fails was not declared', async t => {
+  const { cometd, open } = await start(t)
+  const fail = (): never => { throw new Error('no') }
+  t.throws(() => cometd.createServerChannel('/chat', { schema: Chat, publish: false }, fail), { message: 'no' })
+  t.strictSame(cometd.asyncapi().channels, {})
+  t.match(await (await open()).publish('/chat', 1), { successful: true })
+  cometd.createServerChannel('/chat', { schema: Chat })
+  t.match(await (await open()).publish('/chat', 1), { successful: false })
+})
+
 t.test('what is no declaration fails with a coded error', async t => {
   const { cometd } = await start(t)
   for (const [name, settings, error] of [
