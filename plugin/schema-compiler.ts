@@ -26,6 +26,7 @@ export function schemaCompiler (fastify: FastifyInstance, { customOptions, plugi
     const { $id } = schema as { $id?: string }
     if ($id !== undefined && byId.has($id) && byId.get($id) !== schema) throw new Error(`another schema has the $id '${$id}'`)
     const compile = buildCompiler(fastify.getSchemas() as never, { customOptions: { ...NO_CHANGES, ...customOptions }, plugins } as never)
+    // Its types are those of routes, and of a Fastify that has Ajv's own types beside it.
     const validate = compile({ schema } as never) as unknown as AjvValidator
     if ($id !== undefined) byId.set($id, schema)
     return value => {

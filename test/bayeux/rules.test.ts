@@ -50,7 +50,7 @@ t.test('a rule is a function of the request, the session, the message and the ch
   t.strictSame(await may(bob, '/rooms/6'), { subscribe: NO_RULE, publish: true })
   t.match(await ada.publish('/rooms/5', 2), { error: '403:denied_by_rule:publish_denied' })
   t.strictSame(asked.map(args => (args as unknown[]).slice(1)), [['ada', ada.clientId, { id: '5' }, '/rooms/5'], ['bob', bob.clientId, { id: '6' }, '/rooms/6']])
-  t.ok(asked.every(([self]: any) => self === app), 'called on the Fastify instance')
+  t.ok(asked.every(args => (args as unknown[])[0] === app), 'called on the Fastify instance')
 })
 
 t.test('only true allows', async t => {
