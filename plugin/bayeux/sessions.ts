@@ -80,8 +80,8 @@ export class Sessions {
     const { held, outlet } = session
     // It is told once: by the answer to its connect, at once if there is one, or over its socket.
     const farewell = held || outlet === undefined ? undefined : freeze({ channel: '/meta/disconnect', successful: false, error: errorOfEnd(reason) })
-    this.remove(session, reason, undefined, farewell)
-    if (!held && outlet === undefined) this.#remember(session)
+    const removed = this.remove(session, reason, undefined, farewell)
+    if (removed && !held && outlet === undefined) this.#remember(session)
   }
 
   /** The time of a session has run out. */

@@ -276,6 +276,48 @@ t.test('an identity ends when the time of day says so, whatever becomes of that'
   t.match(await client.ended, { error: '401::identity_expired' })
 })
 
+t.test('nothing is left of an identity whose session has ended before', async t => {
+  const clock = createTestClock()
+  const timers = new Set<unknown>()
+  const { open } = await startKit(t, {
+    ...believing,
+    clock: {
+      now: () => clock.now(),
+      date: () => clock.date(),
+      setTimeout (callback, milliseconds) {
+        const handle = clock.setTimeout(() => {
+          timers.delete(handle)
+          callback()
+        }, milliseconds)
+        timers.add(handle)
+        return handle
+      },
+      clearTimeout (handle) {
+        timers.delete(handle)
+        clock.clearTimeout(handle)
+      }
+    }
+  })
+  const client = await open({}, as({ sub: 'ada', expiresAt: START + 3_600_000 }))
+  const { clientId } = client
+  t.equal(timers.size, 1)
+  await client.disconnect()
+  await clock.advance(10_000)
+  t.equal(timers.size, 0)
+  await clock.advance(3_600_000)
+  t.match(await client.send({ channel: '/meta/connect', clientId: clientId as string, connectionType: 'long-polling' }), { error: '402::session_unknown' })
+})
+
+t.test('a session that ends while others are revoked is not revoked, too', async t => {
+  const { cometd, open } = await startKit(t)
+  const [one, two] = [await open(), await open()]
+  await two.drop()
+  one.session?.addListener('removed', () => { two.session?.disconnect() })
+  cometd.revoke(() => true)
+  await two.resume()
+  t.match(await two.ended, { successful: true, advice: { reconnect: 'none' } })
+})
+
 t.test('revoke ends the sessions that it is told of, and their clients do not come back', async t => {
   const { cometd, open } = await startKit(t, believing)
   const [ada, other, bob] = [await open({}, as({ sub: 'ada' })), await open({}, as({ sub: 'ada' })), await open({}, as({ sub: 'bob' }))]
