@@ -367,6 +367,7 @@ t.test('servers are where the application listens', async t => {
     await scope.register(cometd, { prefix: 'v1' })
     app.decorate('inner', scope.cometd)
   }, { prefix: '/api' })
+  // The decorator is not in the types.
   const document = (): AsyncApiDocument => (app as unknown as { inner: typeof app.cometd }).inner.asyncapi()
   const { port } = new URL(await listen(app))
   t.strictSame(urls(document()), [`ws://127.0.0.1:${port}/api/v1/cometd`, `http://127.0.0.1:${port}/api/v1/cometd`])

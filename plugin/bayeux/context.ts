@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 /**
  * What belongs to the message that is being processed. Empty outside a message. The transport that carried the message fills
- * it: see the augmentation in transports/long-polling.ts.
+ * it: see the augmentation in transports/polling.ts.
  */
 export interface MessageContext {}
 

@@ -106,6 +106,7 @@ export interface Declaration {
   readonly publish: CheckedRule | undefined
 }
 
+const checkSettings = optionCheck('settings', SettingsSchema)
 const serviceSchemas = TypeCompiler.Compile(ServiceSchemas)
 const callSchemas = TypeCompiler.Compile(CallSchemas)
 
@@ -115,7 +116,7 @@ const callSchemas = TypeCompiler.Compile(CallSchemas)
  */
 export function declare (name: ChannelName, settings: ChannelSettings, compile: CompileSchema): Declaration {
   if (name.meta) throw new errors.COMETD_ERR_CHANNEL_UNFIT('declared for', name.name)
-  optionCheck(name.name, SettingsSchema)(settings)
+  checkSettings(settings, name.name)
   const { kind, incoming, outgoing } = readSchema(name, settings.schema as object | undefined)
   const compiled = (schema: object | undefined): Check | undefined => schema && compileFor(name, schema, compile)
   const checkIncoming = compiled(incoming)

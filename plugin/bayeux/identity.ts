@@ -134,6 +134,7 @@ function askWho (server: CometDServer, session: ServerSession, message: ServerMe
   return andThen(server.guests.ask("policy 'identify'", ask, server.policy, [session, message], context), who => check(server, who ?? undefined))
 }
 
+// What is no identity is logged, as the application's own fault, and refuses.
 function check (server: CometDServer, who: unknown): CometDIdentity | Failure | undefined {
   if (who === undefined || who instanceof Failure) return who
   return server.guests.ask('identity', () => {

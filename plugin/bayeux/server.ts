@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type AsyncApiDocument, describeServer } from './asyncapi.js'
-import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
+import { type Awaitable, andThen, everyInTurn, isThenable } from './awaitable.js'
 import type { ChannelEvents, ServerChannel } from './channel.js'
 import type { CallParameters, CallResult, Delivered, Published } from './channel-types.js'
 import { Channels } from './channels.js'
@@ -216,10 +216,17 @@ export class CometDServer {
    * Ends the sessions that `predicate` says `true` of, but for local ones. Their clients get `401::session_revoked` and the
    * advice not to come back.
    * @returns how many there were
-   * @throws what `predicate` throws; then none is ended
+   * @throws COMETD_ERR_HANDLER_INVALID for a predicate that is no function or asynchronous, and what it throws; then none is ended
    */
   revoke (predicate: (session: ServerSession) => boolean): number {
-    const revoked = this.sessions.all.filter(session => !session.local && predicate(session))
+    const invalid = new errors.COMETD_ERR_HANDLER_INVALID('the predicate of revoke', 'a function that says true or false')
+    if (typeof predicate !== 'function') throw invalid
+    const revoked = this.sessions.all.filter(session => {
+      const verdict: unknown = !session.local && predicate(session)
+      // A promise counts as true elsewhere: here it would end all sessions.
+      if (isThenable(verdict)) throw invalid
+      return verdict
+    })
     for (const session of revoked) this.sessions.end(session, 'revoked')
     return revoked.length
   }

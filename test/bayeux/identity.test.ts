@@ -72,6 +72,10 @@ t.test('a policy that fails to say who somebody is refuses the handshake', async
   const { lines, logger } = memoryLog()
   const failing = await startKit(t, { policy: { identify: () => { throw new Error('oops') } } }, { logger } as never)
   t.match(await failing.client().handshake(), { successful: false, error: '500::internal_error', advice: { reconnect: 'handshake' } })
+  const late = await startKit(t, { policy: { identify: async () => await new Promise<CometDIdentity>(() => {}) } })
+  const reply = late.client().handshake()
+  await late.clock.advance(8_050)
+  t.match(await reply, { successful: false, error: '503::processing_timeout' })
   for (const identity of ['ada', 5, { expiresAt: 'soon' }, { exp: 'soon' }, { expiresAt: new Date(NaN) }]) {
     const { client } = await startKit(t, { policy: { identify: () => identity as never } }, { logger } as never)
     t.match(await client().handshake(), { successful: false, error: '500::internal_error' }, JSON.stringify(identity))
@@ -345,4 +349,11 @@ t.test('a predicate that throws revokes nothing', async t => {
     return true
   }), { message: 'oops' })
   t.ok(one.session)
+})
+
+t.test('a predicate that is none revokes nothing', async t => {
+  const { cometd, open } = await startKit(t)
+  const client = await open()
+  for (const predicate of [undefined, 'ada', async () => true]) t.throws(() => cometd.revoke(predicate as never), { code: 'COMETD_ERR_HANDLER_INVALID' })
+  t.ok(client.session)
 })

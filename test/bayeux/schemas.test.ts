@@ -290,6 +290,11 @@ t.test('what is no declaration fails with a coded error', async t => {
     t.throws(() => cometd.createServerChannel(name, settings as never), error, `${name} ${JSON.stringify(settings)}`)
     t.equal(cometd.getServerChannel('/a'), undefined)
   }
+  try {
+    cometd.createServerChannel('/a', { schema: { type: 'nonsense' } })
+  } catch (err) {
+    t.type((err as Error).cause, Error, 'what the compiler says')
+  }
   const app = Fastify()
   t.teardown(async () => await app.close())
   await t.rejects(async () => await app.register((await import('../../plugin/index.js')).default, { channels: { '/a': { schema: { type: 'nonsense' } } } }), { code: 'COMETD_ERR_SCHEMA_INVALID' })

@@ -144,6 +144,16 @@ t.test('injectWS reaches the server without a port', async t => {
   await app.close()
 })
 
+t.test('allowedOrigins, as a function, is called on the Fastify instance', async t => {
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  let self: unknown
+  await app.register(cometd, { allowedOrigins (this: unknown) { self = this; return false } })
+  await app.ready()
+  await t.rejects(app.injectWS('/cometd'))
+  t.equal((self as FastifyInstance).cometd, app.cometd)
+})
+
 t.test('allowedOrigins: the same host by default, a list, any, or what a function says', async t => {
   const allowed = async (allowedOrigins: CometDPluginOptions['allowedOrigins'], headers: Record<string, string>): Promise<boolean> => {
     const app = bare(t)

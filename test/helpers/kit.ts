@@ -15,6 +15,7 @@ export interface Kit {
 
 /** An application with the plugin, on a clock of its own, for tests whose subject is not the wire. */
 export async function startKit (t: Test, options: CometDPluginOptions = {}, { prepare, ...fastify }: FastifyServerOptions & { prepare?: (app: FastifyInstance) => unknown } = {}): Promise<Kit> {
+  // What is left of the options lets the compiler think of HTTP/2, too.
   const app = Fastify(fastify) as unknown as FastifyInstance
   t.teardown(async () => await app.close())
   const clock = createTestClock()
