@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import createError from '@fastify/error'
-import { readParameters, type ReadJson } from './transports/batch.js'
+import type { ServerOptions } from '../schemas/options.js'
+import { errors } from './errors.js'
+import { noteBytes, readParameters, type ReadJson } from './transports/batch.js'
 
 type Done = (err: Error | null, body?: unknown) => void
 type Parse = (request: FastifyRequest | undefined, body: string, done: Done) => void
+type Limits = Pick<ServerOptions, 'maxMessages' | 'maxValues'>
 
 const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsupported Media Type', 415)
 
@@ -11,28 +14,33 @@ const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsu
  * What bodies the routes read: JSON, also under the name `text/json` and without any content type, and forms with `message`
  * parameters (B81). For this scope only; the application's own parsers stay as they are.
  */
-export function addContentTypes (fastify: FastifyInstance, readJson: ReadJson): void {
-  const json = jsonParser(fastify)
-
-  fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser(['application/json', 'text/json'], { parseAs: 'string' }, json as never)
-  fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, ((request: FastifyRequest, body: string, done: Done) => {
-    let messages: unknown[]
+export function addContentTypes (fastify: FastifyInstance, readJson: ReadJson, limits: Limits): void {
+  const parser = (read: (body: string) => unknown) => ((request: FastifyRequest, body: string, done: Done) => {
+    noteBytes(request, body)
+    let messages: unknown
     try {
-      messages = readParameters(new URLSearchParams(body), readJson)
+      messages = read(body)
     } catch (err) {
       return done(err as Error)
     }
     done(null, messages)
-  }) as never)
+  }) as never
+  const json = parser(readJson)
+
+  fastify.removeAllContentTypeParsers()
+  fastify.addContentTypeParser(['application/json', 'text/json'], { parseAs: 'string' }, json)
+  fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, parser(body => readParameters(new URLSearchParams(body), readJson, limits)))
   fastify.addContentTypeParser('*', { parseAs: 'string' }, ((request: FastifyRequest, body: string, done: Done) => {
-    if (request.headers['content-type'] === undefined) json(request, body, done)
+    if (request.headers['content-type'] === undefined) (json as Parse)(request, body, done)
     else done(new UnsupportedMediaType())
   }) as never)
 }
 
-/** Fastify's own JSON parser with the application's settings, as a function. */
-export function jsonReader (fastify: FastifyInstance): ReadJson {
+/**
+ * Fastify's own JSON parser with the application's settings, as a function. What is more than the limits allow is refused as a
+ * whole, before anything in it is looked at.
+ */
+export function jsonReader (fastify: FastifyInstance, limits: Limits): ReadJson {
   const json = jsonParser(fastify)
   return text => {
     let value: unknown
@@ -40,8 +48,25 @@ export function jsonReader (fastify: FastifyInstance): ReadJson {
       if (err !== null) throw err
       value = read
     })
+    if (Array.isArray(value) && value.length > limits.maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(limits.maxMessages)
+    // The shortest that may be one too many: `{}` and a comma for each.
+    if (text.length > 3 * limits.maxValues && hasMoreValues(value, limits.maxValues)) throw new errors.COMETD_ERR_TOO_MANY_VALUES(limits.maxValues)
     return value
   }
+}
+
+const NOTHING: readonly never[] = []
+
+// Whether there are more objects and arrays: what takes much more memory than it takes text.
+function hasMoreValues (root: unknown, limit: number): boolean {
+  const found = [root]
+  for (let i = 0; i < found.length && found.length <= limit; i++) {
+    const value = found[i] ?? NOTHING
+    for (const item of Array.isArray(value) ? value : Object.values(value)) {
+      if (typeof item === 'object' && item !== null) found.push(item)
+    }
+  }
+  return found.length > limit
 }
 
 function jsonParser (fastify: FastifyInstance): Parse {

@@ -12,10 +12,14 @@ export const errors = {
   COMETD_ERR_CHANNEL_UNFIT: createError('COMETD_ERR_CHANNEL_UNFIT', "messages cannot be %s '%s'", 500, TypeError),
   /** The application published or delivered data that JSON cannot hold; `cause` is the error of JSON.stringify. */
   COMETD_ERR_DATA_INVALID: createError('COMETD_ERR_DATA_INVALID', "the data for '%s' cannot be written as JSON: %s", 500, TypeError),
+  /** The application published or delivered a message that is larger than `maxQueueBytes`, which no queue could hold. */
+  COMETD_ERR_DATA_TOO_LARGE: createError('COMETD_ERR_DATA_TOO_LARGE', "the message for '%s' takes %s bytes, maxQueueBytes is %s", 500, RangeError),
   /** The application asked for an event that does not exist. */
   COMETD_ERR_EVENT_UNKNOWN: createError('COMETD_ERR_EVENT_UNKNOWN', "there is no event '%s'; there are %s", 500, TypeError),
   /** The application added something that is not a listener or an extension. */
   COMETD_ERR_HANDLER_INVALID: createError('COMETD_ERR_HANDLER_INVALID', '%s must be %s', 500, TypeError),
+  /** Logged when code of the application calls itself through the server without end, such as a listener that publishes what it listens to. */
+  COMETD_ERR_CALLS_NESTED: createError('COMETD_ERR_CALLS_NESTED', 'calls of listeners, policies and extensions are nested more than %s deep', 500),
   /** Settings were given for a channel that has been declared with others. */
   COMETD_ERR_CHANNEL_DECLARED: createError('COMETD_ERR_CHANNEL_DECLARED', "the channel '%s' has been declared otherwise", 500, TypeError),
   /** What was given as the schema of a channel is none. */
@@ -32,6 +36,8 @@ export const errors = {
   COMETD_ERR_PROCESSING_TIMEOUT: createError('COMETD_ERR_PROCESSING_TIMEOUT', '%s did not answer within %s ms', 503),
   /** A request carried more messages than `maxMessages`. */
   COMETD_ERR_TOO_MANY_MESSAGES: createError('COMETD_ERR_TOO_MANY_MESSAGES', 'a request may carry %s messages at most', 413),
+  /** A request held more objects and arrays than `maxValues`. */
+  COMETD_ERR_TOO_MANY_VALUES: createError('COMETD_ERR_TOO_MANY_VALUES', 'a request may hold %s objects and arrays at most', 413),
   /** A page of a foreign origin tried to open a WebSocket. */
   COMETD_ERR_ORIGIN_FORBIDDEN: createError('COMETD_ERR_ORIGIN_FORBIDDEN', 'pages of this origin may not open a WebSocket', 403),
   /** A request of callback-polling that does not name a function. */

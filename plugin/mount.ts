@@ -49,7 +49,7 @@ export function buildServer (fastify: FastifyInstance, options: CheckedOptions, 
 /** Makes the server reachable through `fastify`. `settings` are those of a scope: its prefix, its serializers. */
 export async function mount (fastify: FastifyInstance, options: CheckedOptions, server: CometDServer, settings: FastifyRegisterOptions<object> = {}): Promise<void> {
   const browsers = new Browsers(server.options, newId)
-  const readJson = jsonReader(fastify)
+  const readJson = jsonReader(fastify, server.options)
   const build = {
     websocket: () => new WebSocketTransport(server, browsers, readJson, maxMessageSize(fastify, options)),
     'long-polling': () => new LongPolling(server, browsers),
@@ -60,7 +60,7 @@ export async function mount (fastify: FastifyInstance, options: CheckedOptions, 
 
   await addUpgrades(fastify, options)
   await fastify.register(async scope => {
-    addContentTypes(scope, readJson)
+    addContentTypes(scope, readJson, server.options)
     addPostRoutes(scope, options, transports)
     addGetRoutes(scope, options, transports)
     await addApiDocs(scope, options, request => describeServer(server, surroundings(fastify, options, request)))

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
 import { RequestBody } from '../schemas/message.js'
+import { LONGEST_TIMER } from '../schemas/options.js'
 import { LongPollingRoute } from '../schemas/openapi.js'
 import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
@@ -90,5 +91,5 @@ function settingsOf (fastify: FastifyInstance, { server, registration }: Checked
 function handlerTimeout (fastify: FastifyInstance, { timeout, maxClientTimeout }: CheckedOptions['server']): { handlerTimeout?: number } {
   // Not yet in Fastify's types.
   const { handlerTimeout: limit = 0 } = fastify.initialConfig as { handlerTimeout?: number }
-  return limit > 0 ? { handlerTimeout: limit + Math.max(timeout, maxClientTimeout) } : {}
+  return limit > 0 ? { handlerTimeout: Math.min(limit + Math.max(timeout, maxClientTimeout), LONGEST_TIMER) } : {}
 }

@@ -9,6 +9,7 @@ export const ChannelSettings = Type.Object({
   schema: Type.Optional(AnySchema),
   subscribe: Type.Optional(Rule),
   publish: Type.Optional(Rule),
+  wildcards: Type.Optional(Type.Boolean()),
   roles: Type.Optional(Type.Union([Roles, Type.Object({ subscribe: Type.Optional(Roles), publish: Type.Optional(Roles) }, { additionalProperties: false })])),
   persistent: Type.Optional(Type.Boolean()),
   lazy: Type.Optional(Type.Boolean()),

@@ -27,7 +27,7 @@ export const Message = Type.Object({
 export type Message = Static<typeof Message>
 
 /** What a request carries: an array of messages, or a single one (B9). */
-export const MessageBatch = Type.Array(Message, { minItems: 1, description: 'Bayeux messages' })
+export const MessageBatch = Type.Array(Message, { description: 'Bayeux messages' })
 export type MessageBatch = Static<typeof MessageBatch>
 
 export const RequestBody = Type.Union([MessageBatch, Message])

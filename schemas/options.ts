@@ -2,7 +2,8 @@ import { Type, type Static } from '@sinclair/typebox'
 import { AsyncApiOptions } from './asyncapi.js'
 import { ExtensionOptions } from './extensions.js'
 
-const LONGEST_TIMER = 2 ** 31 - 1
+/** What a timer can wait at most, in ms. */
+export const LONGEST_TIMER = 2 ** 31 - 1
 
 const milliseconds = (value: number, description: string, minimum = 0) =>
   Type.Integer({ default: value, minimum, maximum: LONGEST_TIMER, description: `${description} (ms)` })
@@ -26,12 +27,13 @@ export const ServerOptions = Type.Object({
   requireSchema: Type.Boolean({ default: false, description: 'Whether nobody may publish on channels without a schema: clients get `403:schema_required:publish_denied`, the application `COMETD_ERR_SCHEMA_MISSING`' }),
   validateOutgoing: Type.Optional(Type.Boolean({ description: 'Whether what the application publishes and delivers is checked by the schema of the channel. Default: unless the environment variable `NODE_ENV` is `production`' })),
   reauthenticationTimeout: milliseconds(10_000, 'How long before the end of its `identity` a client is asked to authenticate again. 0: it is not asked'),
-  sweepPeriod: milliseconds(997, 'How often channels without subscribers and listeners are looked for; one found three times is removed', 1),
+  sweepPeriod: milliseconds(997, 'How often channels without subscribers and listeners are looked for; one that has not been used for as long is removed', 1),
   maxProcessing: milliseconds(8_000, 'How long one call of a listener, policy or extension may take before its message is refused with `503::processing_timeout`', 1),
   closeInterval: milliseconds(2_000, 'When the server closes, held connects are answered with a random `advice.interval` up to this, so that clients do not come back all at once'),
   closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to leave and sockets to close'),
 
-  maxMessages: count(1_000, 'Messages in one request or WebSocket message; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`, or the socket is closed with 1008'),
+  maxMessages: count(500, 'Messages in one request or WebSocket message; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`, or the socket is closed with 1008'),
+  maxValues: count(50_000, 'Objects and arrays in one request or WebSocket message, at any depth; more: HTTP 413 `COMETD_ERR_TOO_MANY_VALUES`, or the socket is closed with 1008'),
   maxDepth: count(32, 'Nesting depth of `data` and `ext`; deeper: `400:max_depth:message_invalid`'),
   maxChannelLength: count(255, 'Characters of a channel name; more: `405:<name>:channel_invalid`'),
   maxChannelSegments: count(32, 'Segments of a channel name; more: `405:<name>:channel_invalid`'),
@@ -39,17 +41,27 @@ export const ServerOptions = Type.Object({
   maxClientInterval: milliseconds(60_000, 'Upper bound of the `advice.interval` that a client may send'),
   maxSubscriptions: count(500, 'Subscriptions of one session; more: `403:max_subscriptions:subscribe_denied`'),
   maxSessions: count(50_000, 'Sessions of the server; more: `403:max_sessions:handshake_denied`'),
-  maxSessionsPerCookie: count(100, 'Sessions bound to one browser cookie; more: `403:max_sessions_per_cookie:handshake_denied`'),
+  maxSessionsPerAddress: count(25_000, 'Sessions of clients with the same address; more: `403:max_sessions_per_address:handshake_denied`. Behind a proxy, set `trustProxy` of Fastify: else they all have its address'),
+  maxSessionsPerCookie: count(100, 'Sessions bound to one browser cookie, from one address; more: `403:max_sessions_per_cookie:handshake_denied`'),
   maxChannels: count(10_000, 'Channels that clients created; more: `403:max_channels:create_denied` (subscribe), `403:max_channels:channel_create_denied` (publish)'),
+  maxChannelsPerAddress: count(5_000, 'Those of them that clients with the same address created; more: `403:max_channels_per_address:…`'),
+  maxChannelsPerSession: count(500, 'Those of them that one session created; more: `403:max_channels_per_session:…`'),
+  maxPublishRate: count(2_000, 'Messages that one session may publish in a second, in the long run; more: `429:max_publish_rate:publish_denied`, and a WebSocket on which it goes on regardless is closed with 1008'),
+  maxPublishBurst: count(1_000, 'Messages that one session may publish at once'),
+  maxPublishByteRate: count(1_048_576, 'Bytes that one session may publish in a second, in the long run: as they came, or as they go out if that is more; more: `429:max_publish_byte_rate:publish_denied`'),
+  maxPublishByteBurst: count(524_288, 'Bytes that one session may publish at once; a larger message takes all of them'),
+  maxFailuresPerAddress: count(300, 'Failed authentications from one address in a minute; then handshakes get `429::too_many_authentications`'),
+  maxFailuresPerSession: count(10, 'Failed authentications of one session in a minute; then its next ones fail with `429::too_many_authentications`'),
   maxRemoteCalls: count(100, 'Remote calls of one session that wait for their results; one more fails with `503:max_remote_calls:call_denied`'),
-  maxQueue: count(1_000, 'Messages waiting for one session; one more and its `queueMaxed` listener decides, or the session is removed'),
-  maxQueueBytes: count(1_048_576, 'Bytes of JSON waiting for one session; as `maxQueue`'),
+  maxQueue: count(5_000, 'Messages waiting for one session, or for its acknowledgement; one more and its `queueMaxed` listener decides, or the session is removed'),
+  maxQueueBytes: count(2_097_152, 'Bytes of memory that the JSON of these messages takes; as `maxQueue`. A single message that is larger is refused: `413:max_queue_bytes:publish_denied`, or `COMETD_ERR_DATA_TOO_LARGE`'),
 
   requireHandshakePerConnection: Type.Boolean({ default: false, description: 'Whether a new WebSocket has to begin with a handshake, instead of going on with a session that is there' }),
   handshakeTimeout: milliseconds(10_000, 'How long a WebSocket may stay open without a session; then it is closed with 1008', 1),
   idleTimeout: milliseconds(300_000, 'How long a WebSocket may stay open without a message from its client; then it is closed with 1001. Must be longer than `timeout`', 1),
   messagesPerFrame: Type.Integer({ default: 0, minimum: 0, description: 'Messages in one outgoing WebSocket message. 0: as many as are due' }),
-  highWaterMark: count(65_536, 'Bytes that wait in a WebSocket before the queue of the session holds the rest'),
+  bytesPerFrame: count(32_000, 'Bytes of one outgoing WebSocket message; a larger Bayeux message goes alone. Clients in Java close the socket if it is more than 65,536, old ones if it is more than 32,768'),
+  highWaterMark: count(65_536, 'Bytes that wait in a WebSocket before the queue of the session holds the rest; also what an answer over HTTP takes of the queue'),
 
   browserCookieName: Type.String({ default: 'BAYEUX_BROWSER', pattern: '^[\\w!#$%&\'*+.^`|~-]+$', description: 'Name of the cookie that sessions are bound to' }),
   browserCookieDomain: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9.-]+$', description: '`Domain` of the cookie' })),
@@ -57,7 +69,7 @@ export const ServerOptions = Type.Object({
   browserCookieMaxAge: Type.Optional(Type.Integer({ minimum: 0, description: '`Max-Age` of the cookie (s); absent: until the browser closes' })),
   browserCookieHttpOnly: Type.Boolean({ default: true, description: '`HttpOnly` of the cookie' }),
   browserCookieSecure: Type.Union([Type.Boolean(), Type.Literal('auto')], { default: 'auto', description: '`Secure` of the cookie; `auto`: when the request came over HTTPS' }),
-  browserCookieSameSite: Type.Union([Type.Literal('Strict'), Type.Literal('Lax'), Type.Literal('None')], { default: 'Lax', description: '`SameSite` of the cookie' }),
+  browserCookieSameSite: Type.Union([Type.Literal('Strict'), Type.Literal('Lax'), Type.Literal('None'), Type.Literal(false)], { default: 'Lax', description: '`SameSite` of the cookie; `false`: none, for clients that cannot read it' }),
   browserCookiePartitioned: Type.Boolean({ default: false, description: '`Partitioned` of the cookie' }),
   maxSessionsPerBrowser: Type.Integer({ default: 1, minimum: -1, description: 'Connects held at a time for one browser cookie; the others poll every `multiSessionInterval`. 0: none is held, -1: no limit' }),
   http2MaxSessionsPerBrowser: Type.Integer({ default: -1, minimum: -1, description: 'As `maxSessionsPerBrowser`, over HTTP/2, which has one connection for all of them' }),

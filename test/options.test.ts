@@ -17,7 +17,7 @@ t.test('a bad option fails the registration with a coded error that names it', a
     [{ timeout: 1.5 }, /'timeout'/], [{ timeout: NaN }, /'timeout'/], [{ timeout: null }, /'timeout'/], [{ timeout: 1e12 }, /'timeout'/],
     [{ maxInterval: 0 }, /'maxInterval'/], [{ maxMessages: 0 }, /'maxMessages'/], [{ path: 'cometd' }, /'path'/], [{ path: '/cometd/' }, /'path'/], [{ path: '/*' }, /'path'/],
     [{ browserCookieName: 'a b' }, /'browserCookieName'/], [{ browserCookieDomain: 'a;b' }, /'browserCookieDomain'/], [{ browserCookiePath: '/;' }, /'browserCookiePath'/],
-    [{ browserCookieSameSite: 'lax' }, /^option 'browserCookieSameSite': Expected one of "Strict", "Lax", "None"$/],
+    [{ browserCookieSameSite: 'lax' }, /^option 'browserCookieSameSite': Expected one of "Strict", "Lax", "None", false$/],
     [{ browserCookieSecure: 'yes' }, /^option 'browserCookieSecure': Expected one of "boolean", "auto"$/],
     [{ logLevel: 'loud' }, /'logLevel'/], [{ duplicateMetaConnectHttpResponseCode: 200 }, /'duplicateMetaConnectHttpResponseCode'/],
     [{ maxSessionPerBrowser: 1 }, /^option 'maxSessionPerBrowser': there is no such option$/], [{ __proto__: null, toString: 1 }, /'toString': there is no such option/]

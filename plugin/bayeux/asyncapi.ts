@@ -1,5 +1,7 @@
 import type { AsyncApiInfo, AsyncApiServer } from '../../schemas/asyncapi.js'
-import type { BoundRule, Route, ServerChannel } from './channel.js'
+import { rulesOf } from './authorizers.js'
+import type { BoundRule, ServerChannel } from './channel.js'
+import type { Channels } from './channels.js'
 import type { Declaration, Kind } from './declaration.js'
 import { type JsonSchema, Names, plain, SchemaBook } from './json-schemas.js'
 import type { CometDServer } from './server.js'
@@ -71,7 +73,7 @@ export function describeServer (server: CometDServer, { info, servers, securityS
   const ids = new Names()
   const described = [...server.channels.declared]
     .filter(({ declaration }) => declaration?.settings.hide !== true)
-    .map(channel => describeChannel(channel, server.channels.generation, ids.take(wordsOf(channel.name), 'channel'), book))
+    .map(channel => describeChannel(channel, server.channels, ids.take(wordsOf(channel.name), 'channel'), book))
   const security = Object.keys(securitySchemes).map(name => ({ $ref: `#/components/securitySchemes/${name}` }))
   return {
     asyncapi: '3.0.0',
@@ -93,12 +95,13 @@ interface DescribedChannel {
 type Operations = ReadonlyArray<readonly [id: string, operation: AsyncApiOperation]>
 type Messages = ReadonlyArray<readonly [id: string, message: AsyncApiMessage]>
 
-function describeChannel (channel: ServerChannel, generation: number, id: string, book: SchemaBook): DescribedChannel {
+function describeChannel (channel: ServerChannel, channels: Channels, id: string, book: SchemaBook): DescribedChannel {
   const { name } = channel
   const own = channel.declaration as Declaration
   const { title = name, description } = own.settings
   // The schema and the rules may be those of a pattern that matches this channel.
-  const { rules, declaration = own } = channel.route(generation)
+  const { declaration = own } = channel.route(channels.generation)
+  const rules = { subscribe: [...rulesOf(channels, 'subscribe', channel)], publish: [...rulesOf(channels, 'publish', channel)] }
   // AsyncAPI takes whatever is in braces for a parameter.
   const known = !/[{}]/.test(name.replaceAll(PARAMETER, ''))
   const parameters = [...known ? name.matchAll(PARAMETER) : []].map(([, parameter]) => [parameter as string, { description: 'One segment of the name' }] as const)
@@ -137,7 +140,7 @@ function describeMessages ({ service }: ServerChannel, { kind, schemas }: Declar
   ]
 }
 
-function describeOperations (channel: ServerChannel, { kind }: Declaration, rules: Route['rules'], id: string, messages: Messages): Operations {
+function describeOperations (channel: ServerChannel, { kind }: Declaration, rules: Record<'subscribe' | 'publish', readonly BoundRule[]>, id: string, messages: Messages): Operations {
   const here = { $ref: `#/channels/${id}` }
   const [received = [], sent = received] = messages.map(([message]) => [{ $ref: `${here.$ref}/messages/${message}` }])
   const { name, service } = channel

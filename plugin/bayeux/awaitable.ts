@@ -11,12 +11,14 @@ export function andThen<T, R> (value: Awaitable<T>, next: (value: T) => Awaitabl
 }
 
 /** Takes the items one after the other for as long as `step` says true. Gives whether all were taken. */
-export function everyInTurn<T> (items: readonly T[], step: (item: T) => Awaitable<boolean>, from = 0): Awaitable<boolean> {
-  for (let index = from; index < items.length; index++) {
-    const goOn = step(items[index] as T)
-    if (isThenable(goOn)) {
-      return (goOn as Promise<boolean>).then(result => result && everyInTurn(items, step, index + 1))
-    }
+export function everyInTurn<T> (items: Iterable<T>, step: (item: T) => Awaitable<boolean>): Awaitable<boolean> {
+  return goOnInTurn(items[Symbol.iterator](), step)
+}
+
+function goOnInTurn<T> (items: Iterator<T>, step: (item: T) => Awaitable<boolean>): Awaitable<boolean> {
+  for (let next = items.next(); next.done !== true; next = items.next()) {
+    const goOn = step(next.value)
+    if (isThenable(goOn)) return (goOn as Promise<boolean>).then(result => result && goOnInTurn(items, step))
     if (!goOn) return false
   }
   return true
@@ -37,5 +39,26 @@ export class Lane {
   /** Whether a task is waiting, so that the next one has to. */
   get busy (): boolean {
     return this.#last !== undefined
+  }
+}
+
+/** Has what follows something begin in the order in which that began, although some of it waits for a promise. */
+export class Sequence {
+  readonly #whenIdle: () => void
+  #last: Promise<unknown> | undefined
+
+  /** @param whenIdle is called when nothing waits any more */
+  constructor (whenIdle: () => void) {
+    this.#whenIdle = whenIdle
+  }
+
+  /** Calls `next` with `value` once it is there and what came before has been called. `value` must not reject, nor `next` throw. */
+  async andThen<T, R> (value: Awaitable<T>, next: (value: T) => Awaitable<R>): Promise<R> {
+    // In an object: what `next` gives is not waited for by what comes after it.
+    const called = Promise.all([value, this.#last]).then(([value]) => ({ given: next(value) }))
+    this.#last = called
+    const { given } = await called
+    if (this.#last === called) this.#whenIdle()
+    return await given
   }
 }

@@ -4,24 +4,6 @@ export interface NameLimits {
   readonly maxChannelSegments: number
 }
 
-/** What a channel name says. */
-export interface ChannelName {
-  readonly name: string
-  readonly segments: readonly string[]
-  readonly meta: boolean
-  readonly service: boolean
-  /** Neither meta nor service. */
-  readonly broadcast: boolean
-  /** A pattern: the last segment is `*` or `**`. */
-  readonly wild: boolean
-  /** The patterns that match this name, the most specific first; none for a pattern. */
-  readonly wildNames: readonly string[]
-  /** The patterns that match all that this pattern matches, itself not counted, the most specific first; none for a name. */
-  readonly widerNames: readonly string[]
-  /** The names of the parameters of a template such as `/rooms/{id}`, by the number of the segment; none for any other name. */
-  readonly parameters: ReadonlyMap<number, string>
-}
-
 /** The parameters that a template binds, by name: `{ id: string }` for `/rooms/{id}`. */
 export type TemplateParameters<Name extends string> = string extends Name
   ? Readonly<Record<string, string>>
@@ -38,25 +20,50 @@ const NO_PARAMETERS: ReadonlyMap<number, string> = new Map()
 // whole last segment. Each alternative starts with its own character, so the match is linear.
 const GRAMMAR = /^(?:\/[\w\-!~()$@.+#{}]+)*\/(?:[\w\-!~()$@.+#{}]+|\*\*?)$/
 
+/** What a channel name says. What is seldom asked for is found out when it is. */
+export class ChannelName {
+  readonly name: string
+  readonly segments: readonly string[]
+  readonly meta: boolean
+  readonly service: boolean
+  /** A pattern: the last segment is `*` or `**`. */
+  readonly wild: boolean
+  /** The names of the parameters of a template such as `/rooms/{id}`, by the number of the segment; none for any other name. */
+  readonly parameters: ReadonlyMap<number, string>
+  #wildNames: readonly string[] | undefined
+
+  constructor (name: string, segments: readonly string[]) {
+    this.name = name
+    this.segments = segments
+    this.meta = name.startsWith('/meta/')
+    this.service = name.startsWith('/service/')
+    this.wild = name.endsWith('*')
+    this.parameters = name.includes('{') ? parametersOf(segments) : NO_PARAMETERS
+  }
+
+  /** Neither meta nor service. */
+  get broadcast (): boolean {
+    return !this.meta && !this.service
+  }
+
+  /** The patterns that match this name, the most specific first; none for a pattern. */
+  get wildNames (): readonly string[] {
+    if (this.wild) return NO_NAMES
+    this.#wildNames ??= wildNamesOf(this.segments)
+    return this.#wildNames
+  }
+
+  /** The patterns that match all that this pattern matches, itself not counted, the most specific first; none for a name. */
+  get widerNames (): readonly string[] {
+    return this.wild ? wildNamesOf(this.segments).filter(wider => wider.endsWith('**') && wider !== this.name) : NO_NAMES
+  }
+}
+
 /** Reads a channel name. Gives undefined if it is none. */
 export function parseChannelName (name: string, limits: NameLimits): ChannelName | undefined {
   if (name.length > limits.maxChannelLength || !GRAMMAR.test(name)) return undefined
   const segments = name.split('/').slice(1)
-  if (segments.length > limits.maxChannelSegments) return undefined
-  const meta = name.startsWith('/meta/')
-  const service = name.startsWith('/service/')
-  const wild = name.endsWith('*')
-  return {
-    name,
-    segments,
-    meta,
-    service,
-    broadcast: !meta && !service,
-    wild,
-    wildNames: wild ? NO_NAMES : wildNamesOf(segments),
-    widerNames: wild ? wildNamesOf(segments).filter(wider => wider.endsWith('**') && wider !== name) : NO_NAMES,
-    parameters: name.includes('{') ? parametersOf(segments) : NO_PARAMETERS
-  }
+  return segments.length > limits.maxChannelSegments ? undefined : new ChannelName(name, segments)
 }
 
 /** Whether the name can be that of a template: each parameter once, and no wildcard. */
@@ -64,25 +71,9 @@ export function isSoundTemplate ({ wild, parameters }: ChannelName): boolean {
   return parameters.size === 0 || (!wild && new Set(parameters.values()).size === parameters.size)
 }
 
-/** What a template's parameters are in `name`; undefined if it does not match. */
-export function bind (template: ChannelName, { segments }: ChannelName): Readonly<Record<string, string>> | undefined {
-  if (segments.length !== template.segments.length) return undefined
-  if (!template.segments.every((segment, i) => template.parameters.has(i) || segment === segments[i])) return undefined
+/** What a template's parameters are in a name that it matches. */
+export function bind (template: ChannelName, { segments }: ChannelName): Readonly<Record<string, string>> {
   return Object.freeze(Object.fromEntries(Array.from(template.parameters, ([i, parameter]) => [parameter, segments[i] as string])))
-}
-
-/** Whether there may be a name that both the wildcard and the other name, template or wildcard match. */
-export function overlaps (wildcard: ChannelName, other: ChannelName): boolean {
-  const { segments } = wildcard
-  const { segments: others } = other
-  const depth = segments.length - 1
-  const deep = segments[depth] === '**'
-  if (others.at(-1) === '**') return segments.slice(0, Math.min(depth, others.length - 1)).every(stands) && (deep || others.length - 1 <= depth)
-  return (deep ? others.length > depth : others.length === depth + 1) && segments.slice(0, depth).every(stands)
-
-  function stands (segment: string, i: number): boolean {
-    return others[i] === segment || other.parameters.has(i)
-  }
 }
 
 function parametersOf (segments: readonly string[]): ReadonlyMap<number, string> {

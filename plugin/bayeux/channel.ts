@@ -1,15 +1,22 @@
 import type { Authorizer } from './authorizers.js'
 import type { Awaitable } from './awaitable.js'
-import { bind, type ChannelName, overlaps, type TemplateParameters } from './channel-name.js'
+import { bind, type ChannelName, type TemplateParameters } from './channel-name.js'
 import type { Delivered, Published } from './channel-types.js'
 import type { CheckedRule, Declaration } from './declaration.js'
 import { errors } from '../errors.js'
-import { type Callback, tellCaller } from './guests.js'
+import type { Callback } from './guests.js'
 import { Listeners } from './listeners.js'
 import { NO_PARAMETERS, type ServerMessage } from './message.js'
 import { checkMilliseconds } from './milliseconds.js'
 import type { CometDServer } from './server.js'
+import type { Party } from './parties.js'
 import type { ServerSession } from './session.js'
+
+/** Whose shares a channel takes that a client made: of the session, and of all who come from the same address. */
+export interface Creator {
+  readonly made: { channels: number }
+  readonly party: Party | undefined
+}
 
 /** Who published: on a broadcast channel the application may do it without a sender. */
 export type Publisher<Name extends string> = Name extends `/service/${string}` | `/meta/${string}` ? ServerSession : ServerSession | null
@@ -41,8 +48,8 @@ export interface Route {
   readonly authorizers: readonly Authorizer[]
   /** Of the most specific channel that has a schema. */
   readonly declaration: Declaration | undefined
-  /** All of these have to allow it. */
-  readonly rules: { readonly subscribe: readonly BoundRule[], readonly publish: readonly BoundRule[] }
+  /** Those of the most specific channels that have one. */
+  readonly rules: { readonly subscribe: BoundRule | undefined, readonly publish: BoundRule | undefined }
   readonly broadcastToPublisher: boolean
   readonly lazy: boolean
   readonly lazyTimeout: number | undefined
@@ -51,8 +58,6 @@ export interface Route {
 /** A rule, and what the channel that has it binds. */
 export interface BoundRule extends CheckedRule {
   readonly parameters: Parameters
-  /** Whether it is about all that the name stands for. */
-  readonly whole: boolean
 }
 
 /**
@@ -75,10 +80,12 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
 
   /** Whether it is being initialised, or was. @internal */
   initialised = false
-  /** Whether a client made it by subscribing or publishing. @internal */
-  fromClient = false
-  /** How many sweeps in a row found it unused. @internal */
-  idleSweeps = 0
+  /** The client that made it by subscribing or publishing, as long as the application has not taken it over. @internal */
+  creator: Creator | undefined
+  /** Whether the application has made it, and not only touched what a client made. @internal */
+  adopted = false
+  /** When it was last used, in ms. @internal */
+  lastUsed = 0
 
   /** @internal */
   constructor (server: CometDServer, parsed: ChannelName) {
@@ -178,7 +185,7 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
    * callback it gets them instead
    */
   publish (sender: ServerSession | null, data: Out, callback?: Callback<boolean>): Awaitable<boolean> {
-    return tellCaller(() => this.#server.distribution.publish(this, sender ?? null, data), callback)
+    return this.#server.guests.tellCaller(() => this.#server.distribution.publish(this, sender ?? null, data), callback)
   }
 
   addListener<Event extends keyof ChannelEvents> (event: Event, listener: ChannelEvents<Name, In>[Event]): void {
@@ -243,13 +250,23 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
 
   /** Whether its name is a pattern with parameters. @internal */
   get isTemplate (): boolean {
-    return this.#parsed.parameters.size > 0 && !this.wild
+    return this.adopted && this.#parsed.parameters.size > 0 && !this.wild
+  }
+
+  /** @internal */
+  get parsed (): ChannelName {
+    return this.#parsed
+  }
+
+  /** It was used just now. @internal */
+  touch (): void {
+    this.lastUsed = this.#server.clock.now()
   }
 
   /** @internal */
   get unused (): boolean {
     if (this.#subscribers.size > 0 || !this.#listeners.empty || this.#authorizers.length > 0) return false
-    return !this.meta && !this.#persistent && this.#declaration === undefined && (this.fromClient || !this.#isConfigured)
+    return !this.meta && !this.#persistent && this.#declaration === undefined && (this.creator !== undefined || !this.#isConfigured)
   }
 
   /** @internal */
@@ -266,22 +283,14 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
     const self = known([this.name])
     const bound = new Map<ServerChannel, Parameters>()
     // The more of a template is given, the more specific it is.
-    for (const template of [...channels.templates].sort((a, b) => b.#parsed.parameters.size - a.#parsed.parameters.size)) {
-      const parameters = this.wild ? undefined : bind(template.#parsed, this.#parsed)
-      if (parameters !== undefined) bound.set(template, parameters)
-    }
+    const templates = this.wild ? NOBODY : channels.templatesOf(this.#parsed).sort((a, b) => b.#parsed.parameters.size - a.#parsed.parameters.size)
+    for (const template of templates) bound.set(template, bind(template.#parsed, this.#parsed))
     const rules = new Set([...wild, ...bound.keys(), ...self])
     // Who listens to a pattern needs the consent of those that stand for more than the pattern does.
     const line = [...known(this.#parsed.widerNames), ...rules]
-    const ruleOf = (operation: 'subscribe' | 'publish'): BoundRule[] => {
+    const ruleOf = (operation: 'subscribe' | 'publish'): BoundRule | undefined => {
       const channel = line.findLast(channel => channel.#declaration?.[operation] !== undefined)
-      // And of all that it hears something of.
-      const heard = operation === 'subscribe' && this.wild ? channels.ruled.filter(other => other !== channel && overlaps(this.#parsed, other.#parsed)) : NOBODY
-      return [channel ?? NOBODY, ...heard].flat().map(other => ({
-        ...other.#declaration?.[operation] as CheckedRule,
-        parameters: bound.get(other) ?? NO_PARAMETERS,
-        whole: other === channel
-      }))
+      return channel && { ...channel.#declaration?.[operation] as CheckedRule, parameters: bound.get(channel) ?? NO_PARAMETERS }
     }
     const lazy = [...rules].filter(channel => channel.#lazy)
     const lazyTimeouts = lazy.flatMap(channel => channel.#lazyTimeout ?? [])
@@ -307,6 +316,7 @@ export class ServerChannel<Name extends string = string, In = Published<Name>, O
   /** @internal */
   unsubscribe (session: ServerSession): void {
     this.#subscribers.delete(session)
+    this.touch()
     this.#server.channels.sweepLater(this)
   }
 

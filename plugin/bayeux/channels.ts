@@ -1,13 +1,14 @@
 import { errors } from '../errors.js'
-import { ServerChannel } from './channel.js'
+import { type Creator, ServerChannel } from './channel.js'
+import { ChannelIndex } from './channel-index.js'
 import { type ChannelName, isSoundTemplate, parseChannelName } from './channel-name.js'
 import type { Timed } from './clock.js'
 import type { MessageContext } from './context.js'
 import { type ChannelSettings, declare, type Declaration } from './declaration.js'
+import { now } from './guests.js'
 import { metaHandlers } from './meta/index.js'
 import type { CometDServer } from './server.js'
-
-const IDLE_SWEEPS = 3
+import type { ServerSession } from './session.js'
 
 /** The channels that a server knows. One that nobody uses is swept; one that is used again is put back. */
 export class Channels {
@@ -21,7 +22,9 @@ export class Channels {
   readonly #server: CometDServer
   readonly #byName = new Map<string, ServerChannel>()
   // Those that the application uses. What a client calls by such a name is a channel like any other.
-  readonly #templates = new Set<ServerChannel>()
+  readonly #templates = new ChannelIndex<ServerChannel>()
+  // Those with a rule by which somebody might not subscribe.
+  readonly #restricted = new ChannelIndex<ServerChannel>()
   readonly #declared = new Set<ServerChannel>()
   // Channels that are being initialised.
   readonly #coming = new Map<string, ServerChannel>()
@@ -40,16 +43,27 @@ export class Channels {
     return this.#generation
   }
 
-  get templates (): ReadonlySet<ServerChannel> {
-    return this.#templates
-  }
-
   get all (): IterableIterator<ServerChannel> {
     return this.#byName.values()
   }
 
   get (name: string): ServerChannel | undefined {
     return this.#byName.get(name)
+  }
+
+  /** Whether there can be a channel of that name. */
+  isName (name: string): boolean {
+    return this.#byName.has(name) || this.#parse(name) !== undefined
+  }
+
+  /** The templates that the name fits. */
+  templatesOf (name: ChannelName): ServerChannel[] {
+    return this.#templates.matching(name)
+  }
+
+  /** Other channels of which something is heard on a wildcard, and which not everybody may hear. */
+  restrictedIn (wildcard: ServerChannel): Iterable<ServerChannel> {
+    return this.#restricted.overlapping(wildcard.parsed)
   }
 
   /** The channel of that name, or a new one that nobody knows yet; undefined if the name is none. */
@@ -70,19 +84,14 @@ export class Channels {
     if (parsed === undefined || !isSoundTemplate(parsed)) throw new errors.COMETD_ERR_CHANNEL_INVALID(name)
     const channel = known ?? this.#coming.get(name) ?? new ServerChannel(this.#server, parsed)
     if (settings !== undefined) this.#declare(channel, parsed, settings)
-    if (known?.fromClient) this.#adopt(known)
+    if (known !== undefined) this.#discharge(known)
+    channel.adopted = true
     try {
       return this.use(this.restore(channel, undefined, undefined, initializers))
     } catch (err) {
-      this.#declared.delete(channel)
-      this.#declarationsChanged()
+      if (this.#declared.delete(channel)) this.#count(channel, -1)
       throw err
     }
-  }
-
-  /** The channels with a rule of who may subscribe. */
-  get ruled (): ServerChannel[] {
-    return [...this.#declared].filter(({ declaration }) => declaration?.subscribe !== undefined)
   }
 
   /** The channels that were declared. */
@@ -100,23 +109,29 @@ export class Channels {
     return known
   }
 
-  /** Makes sure that the channel is known. Gives the one that is known by its name. */
-  restore (channel: ServerChannel, fromClient = false, context?: MessageContext, initializers: ReadonlyArray<(channel: ServerChannel) => void> = []): ServerChannel {
+  /**
+   * Makes sure that the channel is known. Gives the one that is known by its name.
+   * @param session whose client makes it; undefined for the application
+   */
+  restore (channel: ServerChannel, session?: ServerSession, context?: MessageContext, initializers: ReadonlyArray<(channel: ServerChannel) => void> = []): ServerChannel {
     const known = this.#byName.get(channel.name) ?? this.#coming.get(channel.name)
     if (known !== undefined) return known
-    channel.fromClient = fromClient
+    channel.creator = session && this.#charge(session)
     if (!channel.initialised) this.#initialise(channel, context, initializers)
     this.#byName.set(channel.name, channel)
-    if (fromClient) this.#fromClients++
     this.changed()
     this.sweepLater(channel)
     this.#server.tell('channelAdded', [channel], context)
     return channel
   }
 
-  /** Whether clients may create that many channels more. */
-  hasRoomFor (count: number): boolean {
-    return this.#fromClients + count <= this.#server.options.maxChannels
+  /** The limit that keeps a client from making so many channels more, if one does. */
+  limitFor (session: ServerSession, count: number): string | undefined {
+    const { maxChannels, maxChannelsPerSession, maxChannelsPerAddress } = this.#server.options
+    if (this.#fromClients + count > maxChannels) return 'max_channels'
+    if (session.local) return undefined
+    if (session.made.channels + count > maxChannelsPerSession) return 'max_channels_per_session'
+    return this.#server.parties.count(session.address, 'channels') + count > maxChannelsPerAddress ? 'max_channels_per_address' : undefined
   }
 
   /** To be called when channels or what they are set to is not what it was. */
@@ -127,6 +142,7 @@ export class Channels {
   /** To be called when a channel may have become unused. */
   sweepLater (channel: ServerChannel): void {
     if (!channel.unused || this.#server.closed || this.#byName.get(channel.name) !== channel) return
+    if (!this.#idle.has(channel)) channel.touch()
     this.#idle.add(channel)
     if (this.#sweeper.tick === -1) this.#server.clock.schedule(this.#sweeper, this.#server.options.sweepPeriod)
   }
@@ -138,7 +154,7 @@ export class Channels {
   #initialise (channel: ServerChannel, context: MessageContext | undefined, initializers: ReadonlyArray<(channel: ServerChannel) => void>): void {
     this.#coming.set(channel.name, channel)
     try {
-      for (const initialise of initializers) initialise(channel)
+      for (const initialise of initializers) now('an initializer', initialise(channel))
       this.#server.tell('channelCreating', [channel], context)
       channel.initialised = true
     } finally {
@@ -152,41 +168,56 @@ export class Channels {
     const declaration = declare(parsed, settings, this.#server.compileSchema)
     channel.declare(declaration)
     this.#declared.add(channel)
-    this.#declarationsChanged()
+    this.#count(channel, 1)
   }
 
-  #declarationsChanged (): void {
-    const declarations = [...this.#declared].map(({ declaration }) => declaration as Declaration)
-    this.schemas = declarations.filter(({ schemas }) => schemas !== undefined).length
-    this.rules = declarations.filter(({ subscribe, publish }) => subscribe !== undefined || publish !== undefined).length
+  // One declaration more, or less: done for each alone, since there may be many.
+  #count (channel: ServerChannel, by: 1 | -1): void {
+    const { schemas, subscribe, publish } = channel.declaration as Declaration
+    if (schemas !== undefined) this.schemas += by
+    if (subscribe !== undefined || publish !== undefined) this.rules += by
+    if (subscribe !== undefined && (subscribe.rule !== true || subscribe.roles !== undefined)) {
+      if (by === 1) this.#restricted.add(channel)
+      else this.#restricted.delete(channel)
+    }
     this.changed()
   }
 
-  #adopt (channel: ServerChannel): void {
-    channel.fromClient = false
+  #charge (session: ServerSession): Creator {
+    const { made, address } = session
+    const party = address === undefined ? undefined : this.#server.parties.join(address, 'channels')
+    made.channels++
+    this.#fromClients++
+    return { made, party }
+  }
+
+  #discharge (channel: ServerChannel): void {
+    const { creator } = channel
+    if (creator === undefined) return
+    channel.creator = undefined
+    creator.made.channels--
     this.#fromClients--
+    if (creator.party !== undefined) this.#server.parties.leave(creator.party, 'channels')
   }
 
   #sweep (): void {
-    const { clock, counters } = this.#server
+    const { clock, counters, options } = this.#server
     const start = clock.now()
     for (const channel of this.#idle) {
-      if (!channel.unused) {
-        channel.idleSweeps = 0
-        this.#idle.delete(channel)
-      } else if (++channel.idleSweeps >= IDLE_SWEEPS) {
+      if (!channel.unused) this.#idle.delete(channel)
+      else if (start - channel.lastUsed >= options.sweepPeriod) {
         this.#idle.delete(channel)
         this.#remove(channel)
       }
     }
     counters.swept(clock.now() - start)
-    if (this.#idle.size > 0) clock.schedule(this.#sweeper, this.#server.options.sweepPeriod)
+    if (this.#idle.size > 0) clock.schedule(this.#sweeper, options.sweepPeriod)
   }
 
   #remove (channel: ServerChannel): void {
     this.#byName.delete(channel.name)
-    this.#templates.delete(channel)
-    if (channel.fromClient) this.#fromClients--
+    if (channel.isTemplate) this.#templates.delete(channel)
+    this.#discharge(channel)
     this.changed()
     this.#server.tell('channelRemoved', [channel])
   }

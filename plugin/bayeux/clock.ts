@@ -1,4 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
+import type { Log } from './environment.js'
+import { LONGEST_SLICE } from './turns.js'
 
 /** Where the server takes its time from. The default is monotonic; tests pass a clock of their own. */
 export interface TimeSource {
@@ -25,6 +27,11 @@ export interface Timed {
 interface Handle { ref?: () => void, unref?: () => void }
 
 const RESOLUTION = 50
+// A wake-up that is later than this (ms) tells of a process that stood still: in a long collection of garbage, at a breakpoint,
+// in a laptop that was closed.
+const LATE = 250
+// How long what arrived meanwhile is given at most to be read (ms).
+const LONGEST_GRACE = 1_000
 
 function tickOf (time: number): number {
   return Math.ceil(time / RESOLUTION)
@@ -33,20 +40,27 @@ function tickOf (time: number): number {
 /**
  * One coarse timer for every hold and expiry. An appointment is an entry in the set of its tick, and one timeout wakes up
  * every 50 ms for as long as there is any. Sessions put their appointment off with every request, and only few of them are ever
- * kept: so one that is put off stays where it is, and is filed anew when its old time comes. An appointment is never kept too early, and at most a tick too late. The timeout does not keep the process alive,
- * except for appointments that somebody waits for: an injected request has no socket that would.
+ * kept: so one that is put off stays where it is, and is filed anew when its old time comes. An appointment is never kept too early, and at most a tick too late, unless the process stands still: then what has arrived is read first, since a client is
+ * not silent that was not heard. The timeout does not keep the process alive, except for appointments that somebody waits for: an
+ * injected request has no socket that would.
  */
 export class Clock {
   readonly #source: TimeSource
+  readonly #log: Log
   readonly #ticks = new Map<number, Set<Timed>>()
   // The timeout may be set from within somebody's request: what it calls must not inherit that request's async context.
   readonly #root = new AsyncResource('fastify-cometd.clock')
   #lastTick = 0
   #awaited = 0
   #handle: Handle | undefined
+  // When the next wake-up should be.
+  #expected = 0
+  #waited = false
 
-  constructor (source: TimeSource) {
+  /** @param log learns of appointments that fail; it must not */
+  constructor (source: TimeSource, log: Log) {
     this.#source = source
+    this.#log = log
   }
 
   now (): number {
@@ -86,8 +100,9 @@ export class Clock {
     this.#sleep()
   }
 
-  #wakeUpLater (): void {
-    const handle = this.#source.setTimeout(() => this.#root.runInAsyncScope(this.#wakeUp, this), RESOLUTION)
+  #wakeUpLater (milliseconds = RESOLUTION): void {
+    this.#expected = this.now() + milliseconds
+    const handle = this.#source.setTimeout(() => this.#root.runInAsyncScope(this.#wakeUp, this), milliseconds)
     this.#handle = handle as Handle
     if (this.#awaited === 0) this.#handle.unref?.()
   }
@@ -121,26 +136,43 @@ export class Clock {
   }
 
   #wakeUp (): void {
-    const now = Math.floor(this.now() / RESOLUTION)
+    const start = this.now()
+    const late = start - this.#expected
+    this.#waited = late > LATE && !this.#waited
+    if (this.#waited) return this.#wakeUpLater(Math.min(late, LONGEST_GRACE))
+
+    const now = Math.floor(start / RESOLUTION)
     while (this.#lastTick < now && this.#ticks.size > 0) {
-      const appointments = this.#ticks.get(++this.#lastTick)
-      if (appointments === undefined) continue
-      this.#ticks.delete(this.#lastTick)
-      for (const timed of appointments) {
-        // One that came before it may have cancelled or moved it.
-        if (timed.tick !== this.#lastTick) continue
-        timed.tick = -1
-        const due = timed.due as number
-        if (tickOf(due) > this.#lastTick) {
-          this.#file(timed, due)
-        } else {
-          this.#await(timed, false)
-          timed.onTime()
-        }
-      }
+      if (this.#keepAll(this.#lastTick + 1, start + LONGEST_SLICE)) this.#lastTick++
+      else return this.#wakeUpLater(0)
     }
     this.#lastTick = now
     if (this.#ticks.size > 0) this.#wakeUpLater()
     else this.#sleep()
+  }
+
+  // Keeps the appointments of a tick until `end`. Gives whether these were all.
+  #keepAll (tick: number, end: number): boolean {
+    const appointments = this.#ticks.get(tick)
+    if (appointments === undefined) return true
+    for (const timed of appointments) {
+      appointments.delete(timed)
+      timed.tick = -1
+      const due = timed.due as number
+      if (tickOf(due) > tick) this.#file(timed, due)
+      else this.#keep(timed)
+      if (this.now() > end && appointments.size > 0) return false
+    }
+    this.#ticks.delete(tick)
+    return true
+  }
+
+  #keep (timed: Timed): void {
+    this.#await(timed, false)
+    try {
+      timed.onTime()
+    } catch (err) {
+      this.#log.error({ err }, 'appointment failed')
+    }
   }
 }

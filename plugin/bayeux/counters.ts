@@ -18,10 +18,11 @@ export class Counters {
   /** By the three digits that an error begins with. */
   readonly refusals = new Map<string, number>()
 
-  /** A message was refused. */
-  refused (error: unknown): void {
-    const code = CODE.exec(String(error))?.[0] ?? 'other'
+  /** A message was refused. Gives the code of the error. */
+  refused (error: unknown): string {
+    const code = (typeof error === 'string' ? CODE.exec(error)?.[0] : undefined) ?? 'other'
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    return code
   }
 
   /** @param milliseconds how long it took */

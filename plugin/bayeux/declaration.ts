@@ -32,6 +32,11 @@ export interface ChannelSettings<Name extends string = string, Schema = unknown>
   subscribe?: Rule<Name>
   /** Who may publish. */
   publish?: Rule<Name>
+  /**
+   * Whether rules that are functions are asked about subscriptions to wildcards, too, which have no parameters. Without it, they
+   * refuse them. Default: false.
+   */
+  wildcards?: boolean
   /** One of these has to be among the `roles` of the session's identity, to subscribe and to publish or as given. */
   roles?: readonly string[] | { readonly subscribe?: readonly string[], readonly publish?: readonly string[] }
   /** What the channel is set to: see the members of ServerChannel. */
@@ -90,6 +95,8 @@ export type CompileSchema = (schema: object) => Check
 export interface CheckedRule {
   readonly rule: Rule
   readonly roles: readonly string[] | undefined
+  /** Whether it is one that can be asked about wildcards. */
+  readonly takesWildcards: boolean
 }
 
 export type Kind = 'data' | 'service' | 'call'
@@ -155,7 +162,8 @@ function compileFor ({ name }: ChannelName, schema: object, compile: CompileSche
 function ruleOf (settings: ChannelSettings, operation: 'subscribe' | 'publish'): CheckedRule | undefined {
   const rule = settings[operation]
   const roles = isList(settings.roles) ? settings.roles : settings.roles?.[operation]
-  return rule === undefined && roles === undefined ? undefined : { rule: rule ?? true, roles }
+  if (rule === undefined && roles === undefined) return undefined
+  return { rule: rule ?? true, roles, takesWildcards: typeof rule !== 'function' || settings.wildcards === true }
 }
 
 // Array.isArray does not tell read-only arrays.

@@ -4,6 +4,9 @@ import type { Clock, Timed } from './clock.js'
 import type { ContextStore, MessageContext } from './context.js'
 import type { Log } from './environment.js'
 
+// How deep the application's code may call itself through the server: a listener that publishes what it listens to has no end.
+const DEEPEST = 64
+
 /** Node's callback: an error, or undefined or null and a result. */
 export type Callback<T> = (error?: unknown, result?: T) => void
 
@@ -33,18 +36,22 @@ export class Guests {
   readonly #log: Log
   readonly #context: ContextStore
   readonly #limits: { readonly maxProcessing: number }
+  readonly #defer: (code: () => void) => void
+  #depth = 0
 
-  constructor (clock: Clock, log: Log, context: ContextStore, limits: { readonly maxProcessing: number }) {
+  /** @param defer runs code later in this turn of the event loop */
+  constructor (clock: Clock, log: Log, context: ContextStore, limits: { readonly maxProcessing: number }, defer: (code: () => void) => void) {
     this.#clock = clock
     this.#log = log
     this.#context = context
     this.#limits = limits
+    this.#defer = defer
   }
 
   /** Asks `code` for a result. `what` names it in the log. */
   ask (what: string, code: UserFunction, self: unknown, args: readonly unknown[], context: MessageContext | undefined): Awaitable<unknown | Failure> {
     try {
-      const result = this.#context.run(context, () => this.#invoke(what, code, self, args))
+      const result = this.#call(context, () => this.#invoke(what, code, self, args))
       return isThenable(result) ? this.#await(what, result) : result
     } catch (err) {
       return this.#threw(what, err)
@@ -53,27 +60,63 @@ export class Guests {
 
   /** Tells `listeners` of something. Their results are not waited for. */
   tell (event: string, listeners: readonly UserFunction[], args: readonly unknown[], context?: MessageContext): void {
-    for (const listener of listeners) {
-      try {
-        const result = this.#context.run(context, () => (listener as Answer)(...args))
-        if (isThenable(result)) this.#logRejection(`listener of '${event}'`, result)
-      } catch (err) {
-        this.#threw(`listener of '${event}'`, err)
-      }
-    }
+    if (listeners.length === 0) return
+    // Telling can wait: so listeners that end one session after the other, each within the last, come to all of them.
+    if (this.#depth >= DEEPEST) return this.#defer(() => this.tell(event, listeners, args, context))
+    for (const listener of listeners) this.#tell(`listener of '${event}'`, listener, args, context)
   }
 
   /** Asks `listeners` for a decision that cannot wait. The first that has one decides; failures are logged and count as none. */
   decide<T> (event: string, listeners: ReadonlyArray<(...args: never[]) => T>, args: readonly unknown[], context: MessageContext | undefined): T | undefined {
     for (const listener of listeners) {
       try {
-        const decision = this.#context.run(context, () => (listener as (...args: unknown[]) => T)(...args))
+        const decision = now(`the listener of '${event}'`, this.#call(context, () => (listener as (...args: unknown[]) => T)(...args)))
         if (decision !== undefined) return decision
       } catch (err) {
         this.#threw(`listener of '${event}'`, err)
       }
     }
     return undefined
+  }
+
+  /** Calls a callback of the application, of which nothing more is expected. */
+  callBack<T> (callback: Callback<T>, error: unknown, result?: T): void {
+    this.#tell('callback', callback, error === undefined ? [undefined, result] : [error])
+  }
+
+  /** Runs `task` for a caller who may want its outcome, or what it throws, by callback. */
+  tellCaller (task: () => Awaitable<boolean>, callback: Callback<boolean> | undefined): Awaitable<boolean> {
+    if (callback === undefined) return task()
+    let outcome: Awaitable<boolean>
+    try {
+      outcome = task()
+    } catch (err) {
+      this.callBack(callback, err)
+      return false
+    }
+    return andThen(outcome, result => {
+      this.callBack(callback, undefined, result)
+      return result
+    })
+  }
+
+  #tell (what: string, code: UserFunction, args: readonly unknown[], context?: MessageContext): void {
+    try {
+      const result = this.#call(context, () => (code as Answer)(...args))
+      if (isThenable(result)) this.#logRejection(what, result)
+    } catch (err) {
+      this.#threw(what, err)
+    }
+  }
+
+  #call<T> (context: MessageContext | undefined, code: () => T): T {
+    if (this.#depth >= DEEPEST) throw new errors.COMETD_ERR_CALLS_NESTED(DEEPEST)
+    this.#depth++
+    try {
+      return this.#context.run(context, code)
+    } finally {
+      this.#depth--
+    }
   }
 
   #invoke (what: string, code: UserFunction, self: unknown, args: readonly unknown[]): unknown {
@@ -109,12 +152,13 @@ export class Guests {
         this.#clock.cancel(deadline)
         resolve(value)
       }
-      result.then(settle, err => settle(this.#threw(what, err)))
+      // Not every thenable keeps the promise of never throwing.
+      Promise.resolve(result).then(settle, err => settle(this.#threw(what, err)))
     })
   }
 
   #logRejection (what: string, result: PromiseLike<unknown>): void {
-    result.then(undefined, err => this.#threw(what, err))
+    Promise.resolve(result).then(undefined, err => this.#threw(what, err))
   }
 
   #threw (what: string, err: unknown): Failure {
@@ -123,18 +167,12 @@ export class Guests {
   }
 }
 
-/** Runs `task` for a caller who may want its outcome, or what it throws, by callback. */
-export function tellCaller (task: () => Awaitable<boolean>, callback: Callback<boolean> | undefined): Awaitable<boolean> {
-  if (callback === undefined) return task()
-  let outcome: Awaitable<boolean>
-  try {
-    outcome = task()
-  } catch (err) {
-    callback(err)
-    return false
-  }
-  return andThen(outcome, result => {
-    callback(undefined, result)
-    return result
-  })
+/**
+ * What application code gave where nobody waits.
+ * @throws COMETD_ERR_HANDLER_INVALID if it is a promise, whose failure then ends nothing
+ */
+export function now<T> (what: string, value: T): T {
+  if (!isThenable(value)) return value
+  Promise.resolve(value).catch(() => {})
+  throw new errors.COMETD_ERR_HANDLER_INVALID(what, 'synchronous')
 }

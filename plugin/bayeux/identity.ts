@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import { errors } from '../errors.js'
 import { type Awaitable, andThen } from './awaitable.js'
+import { Failures } from './budget.js'
 import type { CometDIdentity } from './channel-types.js'
 import type { Timed } from './clock.js'
 import type { MessageContext } from './context.js'
@@ -9,7 +11,9 @@ import { errorOfEnd } from './refusals.js'
 import type { CometDServer } from './server.js'
 import type { ServerSession } from './session.js'
 
+const NAMES_OF_PERSONS = ['sub', 'id'] as const
 const REFUSED = '401::authentication_failed'
+const TOO_MANY = '429::too_many_authentications'
 
 // How long connects are held while their client is asked to authenticate again (ms): it has to get the credentials first, and the
 // next connect brings them.
@@ -71,14 +75,45 @@ export class IdentityTerm implements Timed {
   }
 }
 
+/** Whether two identities are of one person, as far as they say who that is, by `sub` and `id`. Undefined: they do not. */
+function isSamePerson (one: CometDIdentity, other: CometDIdentity): boolean | undefined {
+  const named = NAMES_OF_PERSONS.filter(name => one[name] != null || other[name] != null)
+  return named.length === 0 ? undefined : named.every(name => isDeepStrictEqual(one[name], other[name]))
+}
+
+/**
+ * Whether who sends a request is who began the session, as the hooks of the application say it of both. One of whom they say
+ * nothing is taken for the one that it was.
+ */
+export function isSameUser (known: unknown, user: unknown): boolean {
+  if (user === known || !isUser(user)) return true
+  if (!isUser(known)) return false
+  // Where nothing says who it is, all has to be the same.
+  return isSamePerson(known, user) ?? isDeepStrictEqual(known, user)
+}
+
+function isUser (user: unknown): user is CometDIdentity {
+  return typeof user === 'object' && user !== null
+}
+
 /** Asks who the client is that sent a handshake. Gives the error to answer with, if there is one. */
 export function identify (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<string | undefined> {
   if (session.local) return undefined
+  if (!server.parties.mayTry(session.address, server.options.maxFailuresPerAddress, server.clock.now())) return TOO_MANY
   return andThen(askWho(server, session, message, context), who => {
     if (who instanceof Failure) return who.error
     if (who !== undefined) session.identity = who
     return expiredAlready(session)
   })
+}
+
+/** The client of a session could not prove who it is. */
+export function countFailure (server: CometDServer, session: ServerSession): void {
+  const { maxFailuresPerAddress, maxFailuresPerSession } = server.options
+  const now = server.clock.now()
+  server.parties.failed(session.address, maxFailuresPerAddress, now)
+  session.failures ??= new Failures()
+  session.failures.count(maxFailuresPerSession, now)
 }
 
 /** The error to answer a handshake with whose session has an identity that has ended. */
@@ -93,12 +128,23 @@ export function expiredAlready (session: ServerSession): string | undefined {
  */
 export function authenticateAgain (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<boolean> {
   if (message.ext?.['authentication'] === undefined || session.local) return false
-  return andThen(askWho(server, session, message, context), who => {
-    if (session.removed) return false
-    const error = who instanceof Failure ? who.error : accept(session, who)
+  const outcome = mayTry(server, session, message)
+    ? andThen(askWho(server, session, message, context), who => accept(server, session, who, context))
+    : TOO_MANY
+  return andThen(outcome, error => {
+    if (error === REFUSED) countFailure(server, session)
     tell(message, error === undefined ? { successful: true } : { successful: false, error })
     return true
   })
+}
+
+// One guess in a request, and so many in a minute.
+function mayTry (server: CometDServer, session: ServerSession, { batch }: ServerMessage): boolean {
+  const { maxFailuresPerAddress, maxFailuresPerSession } = server.options
+  const now = server.clock.now()
+  if (batch.authenticates || session.failures?.mayTry(maxFailuresPerSession, now) === false) return false
+  batch.authenticates = true
+  return server.parties.mayTry(session.address, maxFailuresPerAddress, now)
 }
 
 /** Has a connect ask for authentication, if its session has been asked and has not answered yet. */
@@ -113,16 +159,27 @@ function tell ({ reply }: ServerMessage, authentication: object): void {
   reply.ext = { ...reply.ext, authentication }
 }
 
-// A session stays that of the person who began it.
-function accept (session: ServerSession, who: CometDIdentity | undefined): string | undefined {
-  const { identity } = session
+// A session stays that of the person who began it. Gives the error to answer with, if there is one.
+function accept (server: CometDServer, session: ServerSession, who: CometDIdentity | Failure | undefined, context: MessageContext | undefined): Awaitable<string | undefined> {
   if (who === undefined) return REFUSED
-  if (identity !== undefined && (identity['sub'] !== who['sub'] || identity['id'] !== who['id'])) return REFUSED
-  const former = identity && expiryOf(identity)
-  // What ends no later than what the session has is no answer.
-  if (former !== undefined && (expiryOf(who) ?? Infinity) <= former) return REFUSED
-  session.identity = who
-  return undefined
+  if (who instanceof Failure) return who.error
+  const { identity } = session
+  const same = identity === undefined ? true : askWhetherSame(server, identity, who, context)
+  return andThen(same, same => {
+    if (same instanceof Failure) return same.error
+    if (same !== true) return REFUSED
+    const former = session.identity && expiryOf(session.identity)
+    // What ends no later than what the session has is no answer.
+    if (former !== undefined && (expiryOf(who) ?? Infinity) <= former) return REFUSED
+    if (!session.removed) session.identity = who
+    return undefined
+  })
+}
+
+// Without anything that says so, it is not the same person.
+function askWhetherSame (server: CometDServer, identity: CometDIdentity, who: CometDIdentity, context: MessageContext | undefined): Awaitable<unknown> {
+  const ask = server.policy?.isSamePerson
+  return ask === undefined ? isSamePerson(identity, who) : server.guests.ask("policy 'isSamePerson'", ask, server.policy, [identity, who], context)
 }
 
 function askWho (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<CometDIdentity | Failure | undefined> {

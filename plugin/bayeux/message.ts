@@ -1,4 +1,5 @@
 import type { Message } from '../../schemas/message.js'
+import { type Batch, NO_BATCH } from './batch.js'
 
 /** What a server tells a client about its next connects. Always whole: clients merge it over their defaults. */
 export interface Advice {
@@ -39,13 +40,14 @@ export interface OutgoingMessage<Data = unknown> {
 /** Of a message whose channel no template matches. */
 export const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({})
 
-const TAKEN = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'parameters', 'lazy', 'reply', '__proto__'])
-// B23. The limit keeps an id from being a second payload.
-const ID = /^[A-Za-z0-9]{1,255}$/
+const KEPT: ReadonlySet<string> = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'parameters'])
+// The limit keeps an id from being a second payload.
+const LONGEST_ID = 255
 
 /**
  * A message from a client, in one normal form: `null` for an absent field is absent, `subscription` is an array. Other fields
- * that the client sent (credentials in a handshake, for example) are there under their own names.
+ * that the client sent (credentials in a handshake, for example) are there under their own names, but for those that any
+ * message has anyway: what a client calls `refuse` or `toString` is left out.
  */
 export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, string>>> {
   /** Name of the channel; checked before anyone sees the message. */
@@ -63,10 +65,13 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
   [field: string]: unknown
 
   readonly #reply: Reply
+  readonly #batch: Batch
   #holdFor = 0
   #lazy = false
 
-  constructor (raw: Message) {
+  /** @internal */
+  constructor (raw: Message, batch = NO_BATCH) {
+    this.#batch = batch
     this.channel = raw.channel as string
     this.id = raw.id ?? undefined
     this.clientId = raw.clientId ?? undefined
@@ -76,7 +81,8 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
     this.subscription = typeof raw.subscription === 'string' ? [raw.subscription] : raw.subscription?.slice()
     this.connectionType = raw.connectionType ?? undefined
     for (const field of Object.keys(raw)) {
-      if (!TAKEN.has(field)) this[field] = (raw as Record<string, unknown>)[field]
+      // A member, own or inherited, is never what a client says.
+      if (!(field in this)) this[field] = (raw as Record<string, unknown>)[field]
     }
 
     this.#reply = {}
@@ -99,9 +105,14 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
     return this.#reply
   }
 
-  /** Whether the id, if there is one, is made of letters and digits. @internal */
+  /** Whether the id, if there is one, is short enough. B23 knows letters and digits only; clients in use do not. @internal */
   get hasValidId (): boolean {
-    return this.id === undefined || ID.test(String(this.id))
+    return typeof this.id !== 'string' || this.id.length <= LONGEST_ID
+  }
+
+  /** What it came with. @internal */
+  get batch (): Batch {
+    return this.#batch
   }
 
   /** How long a transport may hold this connect, in ms. @internal */
@@ -111,6 +122,13 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
 
   set holdFor (milliseconds: number) {
     this.#holdFor = milliseconds
+  }
+
+  /** Lets go of what is not needed any more when the message is held: a client decides how much that is. @internal */
+  shed (): void {
+    for (const field of Object.keys(this)) if (!KEPT.has(field)) delete this[field]
+    this.data = undefined as Data
+    this.ext = this.advice = this.subscription = undefined
   }
 
   /** Makes the reply tell that the message goes no further, unless who stopped it has said why. @internal */
@@ -129,6 +147,11 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
 export function isDeeperThan (value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (levels === 0) return true
+  if (Array.isArray(value)) {
+    // By index: going over the names of the items costs ten times as much.
+    for (let i = 0; i < value.length; i++) if (isDeeperThan(value[i], levels - 1)) return true
+    return false
+  }
   for (const key in value) {
     if (isDeeperThan((value as Record<string, unknown>)[key], levels - 1)) return true
   }

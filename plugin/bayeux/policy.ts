@@ -19,6 +19,11 @@ export interface SecurityPolicy {
    * session's `identity`; nothing: it has none. Without this function it is `request.user`, if there is one.
    */
   identify? (session: ServerSession, message: ServerMessage, callback: Callback<CometDIdentity | null | undefined>): Awaitable<CometDIdentity | null | undefined | void>
+  /**
+   * Are these two of the same person? Asked when a client authenticates again: only `true` lets it go on. Without this function,
+   * `sub` and `id` have to be the same; identities with neither are never of the same person.
+   */
+  isSamePerson? (former: CometDIdentity, identity: CometDIdentity, callback: Callback<boolean>): Awaitable<boolean | void>
   /** May this client have a session? `message.reply` can be given `ext` and `advice`. */
   canHandshake? (session: ServerSession, message: ServerMessage, callback: Callback<Verdict>): Awaitable<Verdict>
   /** May the session create a channel by subscribing or publishing to it? */
@@ -27,7 +32,7 @@ export interface SecurityPolicy {
   canPublish? (session: ServerSession, message: ServerMessage, channel: ServerChannel, callback: Callback<Verdict>): Awaitable<Verdict>
 }
 
-type Question = Exclude<keyof SecurityPolicy, 'identify'>
+type Question = Exclude<keyof SecurityPolicy, 'identify' | 'isSamePerson'>
 
 /**
  * Asks the application's policy, or the default one.

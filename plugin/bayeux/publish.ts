@@ -3,7 +3,9 @@ import { andThen, type Awaitable } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
 import type { MessageContext } from './context.js'
 import type { ServerMessage } from './message.js'
-import { invalidChannel, unknownSession } from './refusals.js'
+import { isOver } from './endings.js'
+import type { Frame } from './frame.js'
+import { invalidChannel, refuseTooMuch } from './refusals.js'
 import type { CometDServer } from './server.js'
 import type { ServerSession } from './session.js'
 
@@ -15,14 +17,13 @@ export function publish (server: CometDServer, session: ServerSession, message: 
   if (channel.wild) return message.refuse(invalidChannel(channel.name))
   return andThen(check(server, session, message, channel, context), error => {
     if (error !== undefined) return message.refuse(error)
-    if (session.removed) return unknownSession(server, message)
+    if (isOver(server, session, message)) return
     if (message.data === undefined) return message.refuse('400::data_missing')
     const fault = faultIn(server, message, channel)
     if (fault !== undefined) return message.refuse(fault)
-    if (server.channels.get(channel.name) === undefined && !server.channels.hasRoomFor(1)) {
-      return message.refuse('403:max_channels:channel_create_denied')
-    }
-    return accept(server, session, message, server.channels.restore(channel, true, context), context)
+    const limit = server.channels.get(channel.name) === undefined ? server.channels.limitFor(session, 1) : undefined
+    if (limit !== undefined) return message.refuse(`403:${limit}:channel_create_denied`)
+    return accept(server, session, message, server.channels.restore(channel, session, context), context)
   })
 }
 
@@ -42,13 +43,25 @@ function check (server: CometDServer, session: ServerSession, message: ServerMes
 }
 
 function accept (server: CometDServer, session: ServerSession, message: ServerMessage, channel: ServerChannel, context: MessageContext | undefined): Awaitable<void> {
+  const admit = (frame: Frame): string | undefined => refusalOf(server, session, message, frame)
   return andThen(server.hear(channel, session, message, context), heard => {
-    if (!heard) return
+    if (!heard || isOver(server, session, message)) return
     if (!server.distribution.stillFits(channel, message)) return message.refuse('500::internal_error')
-    const sent = channel.service ? true : server.distribution.distribute(channel, session, message, context)
-    return andThen(sent, ok => {
-      if (ok) message.reply.successful = true
-      else message.refuse('404::message_deleted')
+    const refused = channel.service ? undefined : server.distribution.distribute(channel, session, message, context, admit)
+    return andThen(refused, error => {
+      if (error === undefined) message.reply.successful = true
+      // It may have been refused with more than an error.
+      else if (message.reply.error !== error) message.refuse(error)
     })
   })
+}
+
+// The last look at a message, when it is known what it costs its receivers.
+function refusalOf (server: CometDServer, session: ServerSession, message: ServerMessage, frame: Frame): string | undefined {
+  if (isOver(server, session, message)) return message.reply.error
+  if (server.distribution.isTooLarge(frame)) return '413:max_queue_bytes:publish_denied'
+  const more = frame.bytes - message.batch.bytesEach
+  const limit = more > 0 ? session.spendBytes(more) : undefined
+  if (limit !== undefined) refuseTooMuch(server, session, message, limit)
+  return limit && message.reply.error
 }

@@ -10,7 +10,7 @@ export class FrameQueue {
     return this.#frames.length
   }
 
-  /** Of JSON. */
+  /** What they weigh in memory. */
   get bytes (): number {
     return this.#bytes
   }
@@ -25,42 +25,53 @@ export class FrameQueue {
     this.#due = true
   }
 
-  hasRoomFor (frame: Frame, { maxQueue, maxQueueBytes }: { readonly maxQueue: number, readonly maxQueueBytes: number }): boolean {
-    return this.#frames.length < maxQueue && this.#bytes + frame.bytes <= maxQueueBytes
-  }
-
   push (frame: Frame): void {
     this.#frames.push(frame)
-    this.#bytes += frame.bytes
+    this.#bytes += frame.weight
     if (frame.lazyTimeout === undefined) this.#due = true
   }
 
   /** Puts frames in front of all others. */
   putBack (frames: readonly Frame[]): void {
     this.#frames = [...frames, ...this.#frames]
-    for (const frame of frames) this.#bytes += frame.bytes
+    for (const frame of frames) this.#bytes += frame.weight
     this.#due = true
   }
 
   /** There must be one. */
   dropOldest (): void {
-    this.#bytes -= (this.#frames.shift() as Frame).bytes
+    this.#bytes -= (this.#frames.shift() as Frame).weight
   }
 
-  /** Takes all frames, or the first ones until they have at least `bytes`. */
-  take (bytes: number): Frame[] {
+  /** Gives how many there were. */
+  clear (): number {
+    return this.take(Infinity).length
+  }
+
+  /** Takes the first frames that fit together into `bytes` on the wire; the first one, whatever it weighs, if `atLeastOne`. */
+  take (bytes: number, atLeastOne = true): Frame[] {
     const frames = this.#frames
-    if (this.#bytes <= bytes) {
+    if (this.#bytes + frames.length + 1 <= bytes) {
       this.#frames = []
       this.#bytes = 0
       this.#due = false
       return frames
     }
-    let count = 0
-    let taken = 0
-    while (taken < bytes) taken += (frames[count++] as Frame).bytes
+    const count = fitting(frames, bytes, atLeastOne)
+    const taken = frames.slice(0, count)
     this.#frames = frames.slice(count)
-    this.#bytes -= taken
-    return frames.slice(0, count)
+    for (const frame of taken) this.#bytes -= frame.weight
+    return taken
   }
+}
+
+/** How many of the frames, beginning with that of the number `from`, fit into an array of `bytes`. */
+export function fitting (frames: readonly Frame[], bytes: number, atLeastOne = true, from = 0): number {
+  let to = from
+  // One for the brackets and each comma.
+  for (let left = bytes - 1; to < frames.length; to++) {
+    left -= (frames[to] as Frame).bytes + 1
+    if (left < 0 && !(atLeastOne && to === from)) break
+  }
+  return to - from
 }

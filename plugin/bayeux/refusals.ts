@@ -1,6 +1,7 @@
 import { LATE } from './guests.js'
 import type { Reply, ServerMessage } from './message.js'
 import type { CometDServer } from './server.js'
+import type { ServerSession } from './session.js'
 
 const SHOWN = 255
 
@@ -17,6 +18,16 @@ export function invalidChannel (name: string): string {
 /** The error by which a client learns that its session was ended, and that it is not to come back. */
 export function errorOfEnd (reason: 'identityExpired' | 'revoked'): string {
   return reason === 'revoked' ? '401::session_revoked' : '401::identity_expired'
+}
+
+/** Refuses a message of a session that publishes too much, and advises it to wait. */
+export function refuseTooMuch (server: CometDServer, session: ServerSession, message: ServerMessage, limit: string): void {
+  const { interval, timeout, ...rest } = session.effectiveTiming
+  const wait = Math.max(interval, session.publishWait)
+  message.refuse(`429:${limit}:publish_denied`)
+  message.reply.advice = server.advice('retry', wait, { timeout, ...rest })
+  // The answer to its next connect takes the advice back.
+  if (session.told !== undefined) session.told = { ...session.told, interval: wait }
 }
 
 /** Refuses a message whose session is not there: the client starts again with a handshake (B6). */

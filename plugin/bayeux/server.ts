@@ -1,7 +1,7 @@
 import type { ServerOptions } from '../../schemas/options.js'
 import { errors } from '../errors.js'
 import { type AsyncApiDocument, describeServer } from './asyncapi.js'
-import { type Awaitable, andThen, everyInTurn, isThenable } from './awaitable.js'
+import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
 import type { ChannelEvents, ServerChannel } from './channel.js'
 import type { CallParameters, CallResult, Delivered, Published } from './channel-types.js'
 import { Channels } from './channels.js'
@@ -14,15 +14,19 @@ import { Distribution } from './distribution.js'
 import { type Dump, dump, statistics, type Statistics } from './dump.js'
 import type { Environment, Log } from './environment.js'
 import { Extensions, type ServerExtension } from './extensions.js'
-import { Failure, Guests } from './guests.js'
+import { Failure, Guests, now } from './guests.js'
 import { Listeners } from './listeners.js'
 import { LocalSession } from './local-session.js'
 import type { Advice, Reply, ServerMessage } from './message.js'
+import { Parties } from './parties.js'
 import type { SecurityPolicy } from './policy.js'
 import { lateReply } from './refusals.js'
 import { remoteCallListener, type RemoteCallHandler, serviceListener, type ServiceHandler } from './services.js'
-import { type Binding, type RemovalReason, ServerSession } from './session.js'
+import { RareLog } from './rare-log.js'
+import { SafeLog } from './safe-log.js'
+import { type Origin, type RemovalReason, ServerSession } from './session.js'
 import { Sessions } from './sessions.js'
+import { Turns } from './turns.js'
 
 /** The events of a server. */
 export interface ServerEvents {
@@ -54,13 +58,6 @@ export interface Transport {
 type DeclaredChannel<Name extends string, Schema> = ServerChannel<Name, IncomingData<Name, Schema>, OutgoingData<Name, Schema>>
 type Initializer<Channel> = (channel: Channel) => void
 
-/** Something that has messages to send. */
-export interface Flushable {
-  /** The server's own: whether it is to be flushed later in this turn. */
-  flushing: boolean
-  flush (): void
-}
-
 const LONGEST_USER_AGENT = 255
 
 type Timing = Pick<ServerOptions, 'timeout' | 'maxInterval'>
@@ -81,6 +78,8 @@ export class CometDServer {
   /** @internal */
   readonly log: Log
   /** @internal */
+  readonly rareLog: RareLog
+  /** @internal */
   readonly channels: Channels
   /** @internal */
   readonly sessions: Sessions
@@ -89,6 +88,10 @@ export class CometDServer {
   /** @internal */
   readonly counters = new Counters()
   /** @internal */
+  readonly parties = new Parties()
+  /** @internal */
+  readonly turns: Turns
+  /** @internal */
   closed = false
 
   readonly #environment: Environment
@@ -96,16 +99,17 @@ export class CometDServer {
   readonly #listeners = new Listeners<ServerEvents>(EVENTS)
   readonly #extensions = new Extensions<ServerExtension>('server')
   readonly #transports: Transport[] = []
-  #toFlush: Flushable[] = []
   #closing: Promise<void> | undefined
 
   /** @internal */
   constructor (options: ServerOptions, environment: Environment) {
     this.options = options
-    this.log = environment.log
+    this.log = new SafeLog(environment.log)
     this.#environment = environment
-    this.clock = new Clock(environment.time)
-    this.guests = new Guests(this.clock, this.log, this.#contexts, options)
+    this.clock = new Clock(environment.time, this.log)
+    this.rareLog = new RareLog(this.log, this.clock)
+    this.turns = new Turns(environment.defer, () => this.clock.now(), this.log)
+    this.guests = new Guests(this.clock, this.log, this.#contexts, options, environment.defer)
     this.channels = new Channels(this)
     this.sessions = new Sessions(this)
     this.distribution = new Distribution(this, this.#extensions)
@@ -219,14 +223,9 @@ export class CometDServer {
    * @throws COMETD_ERR_HANDLER_INVALID for a predicate that is no function or asynchronous, and what it throws; then none is ended
    */
   revoke (predicate: (session: ServerSession) => boolean): number {
-    const invalid = new errors.COMETD_ERR_HANDLER_INVALID('the predicate of revoke', 'a function that says true or false')
-    if (typeof predicate !== 'function') throw invalid
-    const revoked = this.sessions.all.filter(session => {
-      const verdict: unknown = !session.local && predicate(session)
-      // A promise counts as true elsewhere: here it would end all sessions.
-      if (isThenable(verdict)) throw invalid
-      return verdict
-    })
+    if (typeof predicate !== 'function') throw new errors.COMETD_ERR_HANDLER_INVALID('the predicate of revoke', 'a function')
+    // A promise counts as true elsewhere: here it would end all sessions.
+    const revoked = this.sessions.all.filter(session => !session.local && now('the predicate of revoke', predicate(session)))
     for (const session of revoked) this.sessions.end(session, 'revoked')
     return revoked.length
   }
@@ -294,21 +293,22 @@ export class CometDServer {
   }
 
   /** A session that nobody knows yet. @internal */
-  newSession (binding: Binding | undefined, userAgent: string | undefined): ServerSession {
-    const session = new ServerSession(this, this.#environment.newId(), binding)
-    session.userAgent = userAgent === undefined ? undefined : shorten(userAgent)
-    return session
+  newSession (origin: Origin): ServerSession {
+    const { userAgent } = origin
+    return new ServerSession(this, this.#environment.newId(), { ...origin, userAgent: userAgent && shorten(userAgent) })
   }
 
   /** The server's side of a local session that nobody knows yet. @internal */
   newLocalServerSession (hint: string): ServerSession {
-    return new ServerSession(this, `${hint}_${this.#environment.newId()}`, undefined, true)
+    return new ServerSession(this, `${hint}_${this.#environment.newId()}`, { local: true })
   }
 
   /** @internal */
   subscribe (session: ServerSession, channel: ServerChannel, message: ServerMessage, context: MessageContext | undefined): void {
-    if (session.subscriptionSet.has(channel)) return
+    // A listener may have ended it meanwhile.
+    if (session.removed || session.subscriptionSet.has(channel)) return
     channel.subscribe(session)
+    this.distribution.joins(session)
     session.subscribe(channel)
     if (diagnostics.subscribed.hasSubscribers) diagnostics.subscribed.publish({ server: this, session, channel, message })
     const args = [channel, session, message] as const
@@ -369,18 +369,6 @@ export class CometDServer {
     return this.advice('retry', Math.round(this.#environment.random() * this.options.closeInterval))
   }
 
-  /** Has what is queued sent later in this turn, so that what is published together leaves together. @internal */
-  flushLater (flushable: Flushable): void {
-    if (flushable.flushing) return
-    flushable.flushing = true
-    if (this.#toFlush.push(flushable) === 1) this.defer(() => this.#flush())
-  }
-
-  /** Runs `code` later in this turn of the event loop, or at the beginning of the next. @internal */
-  defer (code: () => void): void {
-    this.#environment.defer(code)
-  }
-
   #serve (name: string, rest: readonly unknown[], listenerOf: (handler: unknown) => unknown): () => boolean {
     const handler = rest.at(-1)
     if (typeof handler !== 'function') throw new errors.COMETD_ERR_HANDLER_INVALID(`the handler of '${name}'`, 'a function')
@@ -392,19 +380,10 @@ export class CometDServer {
 
   async #close (): Promise<void> {
     this.closed = true
-    this.sessions.close()
+    await this.sessions.close()
     this.clock.stop()
     await this.#bounded(Promise.all(this.#transports.map(transport => transport.close())))
     for (const transport of this.#transports) transport.abort()
-  }
-
-  #flush (): void {
-    const flushables = this.#toFlush
-    this.#toFlush = []
-    for (const flushable of flushables) {
-      flushable.flushing = false
-      flushable.flush()
-    }
   }
 
   async #bounded (work: Promise<unknown>): Promise<void> {

@@ -1,26 +1,32 @@
-import { type Awaitable, andThen, Lane } from './awaitable.js'
+import { type Awaitable, andThen, isThenable } from './awaitable.js'
+import { reviewSubscriptions } from './authorizers.js'
+import { Backlog } from './backlog.js'
+import { Budget, type Failures, PublishBudget } from './budget.js'
 import type { ServerChannel } from './channel.js'
 import type { CometDIdentity, Delivered } from './channel-types.js'
 import type { MessageContext } from './context.js'
 import { diagnostics } from './diagnostics.js'
 import { Extensions, type SessionExtension } from './extensions.js'
 import { type Frame, thaw } from './frame.js'
-import { type Callback, tellCaller } from './guests.js'
+import type { Callback } from './guests.js'
 import { expiryOf, IdentityTerm } from './identity.js'
+import { Intake } from './intake.js'
 import { LazyTimer } from './lazy-timer.js'
 import { Listeners } from './listeners.js'
 import type { OutgoingMessage, Reply, ServerMessage } from './message.js'
 import { checkMilliseconds } from './milliseconds.js'
+import type { Party } from './parties.js'
 import { FrameQueue } from './queue.js'
 import { lateReply } from './refusals.js'
-import type { CometDServer, Flushable } from './server.js'
+import type { CometDServer } from './server.js'
+import type { Flushable } from './turns.js'
 
 /** Why a session came to its end. */
 export type RemovalReason = 'disconnect' | 'timeout' | 'queueMaxed' | 'identityExpired' | 'revoked' | 'close'
 /** What to do with a message for a session whose queue is full; nothing: remove the session. */
 export type QueueMaxedDecision = 'dropOldest' | 'dropNewest' | 'keep' | undefined | void
 /** Why a held connect is let go. */
-export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'authentication' | 'removed' | 'expelled' | 'identityExpired' | 'revoked' | 'closed'
+export type ReleaseCause = 'messages' | 'timeout' | 'displaced' | 'authentication' | 'removed' | 'disconnected' | 'expelled' | 'identityExpired' | 'revoked' | 'closed'
 
 /** What the end of a session is for its connect. */
 export const CAUSES: Readonly<Record<RemovalReason, ReleaseCause>> = {
@@ -52,6 +58,11 @@ export interface SessionEvents {
 
 const EVENTS = ['removed', 'suspended', 'resumed', 'message', 'queueOffer', 'queueDrain', 'queueMaxed'] as const
 const NO_SUBSCRIPTIONS: ReadonlySet<ServerChannel> = new Set()
+const NO_BACKLOG = { length: 0, bytes: 0, pause: 0 } as const
+// Names at once, and half of it a second: as many as a page may have, and again when it starts anew.
+const SUBSCRIBE_BURST = 1_000
+// Ends by which a client loses the right to what waits for it.
+const ENDS_OF_RIGHTS: ReadonlySet<RemovalReason | undefined> = new Set(['revoked', 'identityExpired'])
 
 /** What a client was told of its connects. */
 export interface Told {
@@ -88,6 +99,17 @@ export interface Binding {
   leave (): void
 }
 
+/** Where a session comes from. */
+export interface Origin {
+  readonly binding?: Binding | undefined
+  /** Of its party. */
+  readonly address?: string | undefined
+  /** Who the client is, as the hooks of the application say. */
+  readonly user?: unknown
+  readonly userAgent?: string | undefined
+  readonly local?: boolean
+}
+
 /** What one session has instead of the server's options. */
 interface Timing {
   timeout?: number | undefined
@@ -118,6 +140,16 @@ export class ServerSession {
 
   /** @internal */
   binding: Binding | undefined
+  /** Where its client came from: its party. @internal */
+  address: string | undefined
+  /** Who its client was when it began, as the hooks of the application said. @internal */
+  readonly user: unknown
+  /** What its client could not take: see Connection. @internal */
+  untaken: Frame | undefined
+  /** Whose share it takes. @internal */
+  party: Party | undefined
+  /** Failed attempts of its client to authenticate. @internal */
+  failures: Failures | undefined
   /** @internal */
   tick = -1
   /** @internal */
@@ -145,7 +177,11 @@ export class ServerSession {
   #batches = 0
   #hold: Hold | undefined
   #outlet: Outlet | undefined
-  #lane: Lane | undefined
+  #made: { channels: number } | undefined
+  #publishing: PublishBudget | undefined
+  #subscribing: Budget | undefined
+  #intake: Intake | undefined
+  #backlog: Backlog | undefined
   #metaConnectDeliveryOnly: boolean
   #attributes: Map<string, unknown> | undefined
   #timing = SERVERS_TIMING
@@ -154,10 +190,13 @@ export class ServerSession {
   #term: IdentityTerm | undefined
 
   /** @internal */
-  constructor (server: CometDServer, id: string, binding: Binding | undefined, local = false) {
+  constructor (server: CometDServer, id: string, { binding, address, user, userAgent, local = false }: Origin) {
     this.#server = server
     this.id = id
     this.binding = binding
+    this.address = address
+    this.user = user
+    this.userAgent = userAgent
     this.local = local
     const { options } = server
     this.broadcastToPublisher = options.broadcastToPublisher
@@ -182,10 +221,13 @@ export class ServerSession {
   /** @throws COMETD_ERR_IDENTITY_INVALID */
   set identity (identity: CometDIdentity | undefined) {
     const expiry = identity === undefined ? undefined : expiryOf(identity)
+    const former = this.#identity
     this.#term?.stop()
     this.#identity = identity
     this.#term = expiry === undefined ? undefined : new IdentityTerm(this.#server, this, expiry)
-    if (this.state !== 'new' && !this.removed) this.#term?.start()
+    if (this.state === 'new' || this.removed) return
+    this.#term?.start()
+    if (identity !== former) reviewSubscriptions(this.#server, this, this.#server.context)
   }
 
   /** How long its connects are held, in ms. Undefined: as long as the option of that name says. */
@@ -274,7 +316,7 @@ export class ServerSession {
    * COMETD_ERR_SCHEMA_MISSING; with a callback it gets them instead
    */
   deliver<Name extends string> (sender: ServerSession | null, channel: Name, data: Delivered<Name>, callback?: Callback<boolean>): Awaitable<boolean> {
-    return tellCaller(() => this.#server.distribution.deliver(this, sender ?? null, channel, data), callback)
+    return this.#server.guests.tellCaller(() => this.#server.distribution.deliver(this, sender ?? null, channel, data), callback)
   }
 
   /**
@@ -290,7 +332,7 @@ export class ServerSession {
       this.endBatch()
       throw err
     }
-    if (result instanceof Promise) return result.finally(() => this.endBatch()) as T
+    if (isThenable(result)) return Promise.resolve(result).finally(() => this.endBatch()) as T
     this.endBatch()
     return result
   }
@@ -301,7 +343,7 @@ export class ServerSession {
    */
   disconnect (callback?: Callback<boolean>): boolean {
     const removed = this.#server.sessions.disconnect(this)
-    callback?.(undefined, removed)
+    if (callback !== undefined) this.#server.guests.callBack(callback, undefined, removed)
     return removed
   }
 
@@ -321,6 +363,10 @@ export class ServerSession {
     this.binding = this.binding?.join()
     this.armExpiry()
     this.#term?.start()
+    if (this.address === undefined) return
+    this.party = this.#server.parties.join(this.address, 'sessions')
+    // One text for all of them.
+    this.address = this.party.address
   }
 
   /** @internal */
@@ -348,9 +394,29 @@ export class ServerSession {
     return this.#queue
   }
 
-  /** Whether there is something in the queue that does not wait for other messages. @internal */
+  /** Whether there is something in the queue that does not wait for anything. @internal */
   get urgent (): boolean {
-    return this.#queue.due
+    return this.#queue.due && this.pause === 0
+  }
+
+  /** Keeps what its client is sent until that acknowledges it; messages then leave with the answers to connects only. @internal */
+  keepUntilAcknowledged (): void {
+    this.#backlog ??= new Backlog()
+  }
+
+  /** Its client has everything up to the batch of that number. @internal */
+  acknowledge (batch: number): void {
+    this.#backlog?.acknowledge(batch)
+  }
+
+  /** Whether there is something that its client has not acknowledged. @internal */
+  get owes (): boolean {
+    return (this.#backlog?.length ?? 0) > 0
+  }
+
+  /** How long a client that acknowledges nothing waits for its next connect to be answered, in ms. @internal */
+  get pause (): number {
+    return this.#backlog?.pause ?? 0
   }
 
   /** What its client is told and held to. @internal */
@@ -368,6 +434,42 @@ export class ServerSession {
   /** @internal */
   get seesIncoming (): boolean {
     return this.#extensions?.seeIncoming ?? false
+  }
+
+  /** What its client has made, and what is still there. @internal */
+  get made (): { channels: number } {
+    this.#made ??= { channels: 0 }
+    return this.#made
+  }
+
+  /** Spends a message of that many bytes that its client publishes. Gives the limit that is in the way, if one is. @internal */
+  spend (bytes: number): string | undefined {
+    if (this.local) return undefined
+    this.#publishing ??= new PublishBudget(this.#server.options)
+    return this.#publishing.spend(bytes, this.#server.clock.now())
+  }
+
+  /** Spends bytes that a message takes beside those that it came with. @internal */
+  spendBytes (bytes: number): string | undefined {
+    return this.#publishing?.spendBytes(bytes, this.#server.clock.now())
+  }
+
+  /** How long its client had better wait before it publishes again, in ms. @internal */
+  get publishWait (): number {
+    return this.#publishing?.wait ?? 0
+  }
+
+  /** Whether its client goes on publishing although it is refused. @internal */
+  get heedless (): boolean {
+    return this.#publishing?.heedless ?? false
+  }
+
+  /** Spends names that its client subscribes to, or no more. Gives whether it may. @internal */
+  spendSubscriptions (names: number): boolean {
+    if (this.local) return true
+    const burst = Math.max(SUBSCRIBE_BURST, 2 * this.#server.options.maxSubscriptions)
+    this.#subscribing ??= new Budget()
+    return this.#subscribing.spend(names, burst / 2, burst, this.#server.clock.now())
   }
 
   /** @internal */
@@ -404,37 +506,48 @@ export class ServerSession {
     return this.#extensions.outgoing(this.#server.guests, [this, this], reply, context, lateReply(reply))
   }
 
-  /** Takes a message through the session's own extensions into its queue. @internal */
-  receive (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<boolean> {
-    const extensions = this.#extensions
-    if (extensions === undefined) return this.#offer(frame, sender, context)
-    this.#lane ??= new Lane()
-    if (!extensions.seeOutgoing && !this.#lane.busy) return this.#offer(frame, sender, context)
-    return this.#lane.run(() => andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
-      message => {
-        const changed = message === null ? undefined : this.#server.distribution.tryFreeze(message, frame.lazyTimeout)
-        return changed !== undefined && this.#offer(changed, sender, context)
-      }))
+  /**
+   * Takes a message through the session's own extensions into its queue.
+   * @param arriving a promise if the message is with an extension of the server; it must not reject
+   * @internal
+   */
+  receive (arriving: Awaitable<Frame | undefined>, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<boolean> {
+    const extended = this.#extensions?.seeOutgoing ? andThen(arriving, frame => this.#extend(frame, sender, context)) : arriving
+    if (this.#intake === undefined) {
+      // This is done for every delivery.
+      if (!isThenable(extended)) return extended !== undefined && this.#offer(extended, sender, context)
+      this.#intake = new Intake()
+    }
+    return this.#intake.put(extended, frame => {
+      if (this.#intake?.empty) this.#intake = undefined
+      return frame !== undefined && this.#offer(frame, sender, context)
+    })
   }
 
-  /** Hands out the queue, or its first messages up to about `bytes`, to be sent before `replies`. @internal */
+  /** Hands out the queue, or as much of it as fits into `bytes`, to be sent before `replies`. @internal */
   take (replies: Reply[], context: MessageContext, bytes = Infinity): Frame[] {
-    this.#server.counters.queued(this.#queue)
-    const frames = this.#queue.take(bytes)
-    this.#server.counters.messagesOut += frames.length
-    if (this.#lazyTimer !== undefined && this.#queue.length === 0) this.#server.clock.cancel(this.#lazyTimer)
-    const listeners = this.#listeners.of('queueDrain')
-    if (listeners.length === 0) return frames
-    const messages = frames.map(frame => frame.message)
-    this.#server.guests.tell('queueDrain', listeners, [this, messages, replies], context)
-    if (messages.length === frames.length && frames.every(({ message }, i) => message === messages[i])) return frames
-    const known = new Map(frames.map(frame => [frame.message, frame]))
-    return messages.flatMap(message => known.get(message) ?? this.#server.distribution.tryFreeze(message) ?? [])
+    const backlog = this.#backlog
+    if (backlog === undefined) return this.#drain(replies, context, bytes, true)
+    const reply = replies.find(({ channel, successful }) => (channel === '/meta/connect' || channel === '/meta/handshake') && successful === true)
+    // What comes over another way than a connect could not be put in order with the rest.
+    if (reply === undefined) return []
+    const again = backlog.begin(bytes)
+    const left = again.reduce((left, frame) => left - frame.bytes - 1, bytes)
+    const fresh = again.length < backlog.length ? [] : this.#drain(replies, context, left, again.length === 0)
+    backlog.add(fresh)
+    reply.ext = { ...reply.ext, ack: reply.channel === '/meta/connect' ? backlog.batch : { enabled: true, batch: backlog.batch } }
+    return [...again, ...fresh]
   }
 
   /** Puts back, in order, what could not be sent. @internal */
   restore (frames: readonly Frame[]): void {
+    // What its client has not acknowledged is sent again anyway.
+    if (this.#backlog !== undefined || frames.length === 0) return
     this.#server.counters.messagesOut -= frames.length
+    if (ENDS_OF_RIGHTS.has(this.removal)) {
+      this.#server.counters.messagesDropped += frames.length
+      return
+    }
     this.#queue.putBack(frames)
     this.#wake()
   }
@@ -459,7 +572,7 @@ export class ServerSession {
 
   /** Whether messages leave by themselves. @internal */
   get pushes (): boolean {
-    return this.#outlet !== undefined && (this.local || !this.#metaConnectDeliveryOnly)
+    return this.#outlet !== undefined && (this.local || !(this.#metaConnectDeliveryOnly || this.#backlog !== undefined))
   }
 
   /** @internal */
@@ -474,6 +587,7 @@ export class ServerSession {
     hold.transport.held++
     this.#server.clock.schedule(this, milliseconds, true)
     this.#server.guests.tell('suspended', this.#listeners.of('suspended'), [this, hold.message, milliseconds], hold.context)
+    hold.message.shed()
   }
 
   /** Lets the held connect go, if there is one. @internal */
@@ -531,6 +645,7 @@ export class ServerSession {
     this.#server.counters.queued(this.#queue)
     this.#term?.stop()
     if (this.#lazyTimer !== undefined) this.#server.clock.cancel(this.#lazyTimer)
+    if (ENDS_OF_RIGHTS.has(reason)) this.#server.counters.messagesDropped += this.#queue.clear()
     for (const channel of this.subscriptions) this.#server.unsubscribe(this, channel, null, context)
     this.#server.guests.tell('removed', this.#listeners.of('removed'), [this, reason === 'timeout', reason], context)
   }
@@ -540,48 +655,84 @@ export class ServerSession {
     this.#queue.push(frame)
   }
 
+  // Gives what is left of a message, undefined if nothing is.
+  #extend (frame: Frame | undefined, sender: ServerSession | null, context: MessageContext | undefined): Awaitable<Frame | undefined> {
+    const extensions = this.#extensions
+    if (frame === undefined || extensions === undefined) return frame
+    return andThen(extensions.outgoing(this.#server.guests, [sender, this], thaw(frame), context),
+      message => message === null ? undefined : this.#server.distribution.write(message, frame.lazyTimeout))
+  }
+
+  #drain (replies: Reply[], context: MessageContext, bytes: number, atLeastOne: boolean): Frame[] {
+    this.#server.counters.queued(this.#queue)
+    const frames = this.#queue.take(bytes, atLeastOne)
+    this.#server.counters.messagesOut += frames.length
+    if (this.#lazyTimer !== undefined && this.#queue.length === 0) this.#server.clock.cancel(this.#lazyTimer)
+    const listeners = this.#listeners.of('queueDrain')
+    if (listeners.length === 0) return frames
+    const messages = frames.map(frame => frame.message)
+    const known = new Map(frames.map((frame, i) => [messages[i], frame]))
+    this.#server.guests.tell('queueDrain', listeners, [this, messages, replies], context)
+    if (messages.length === frames.length && frames.every((frame, i) => known.get(messages[i]) === frame)) return frames
+    return messages.flatMap(message => known.get(message) ?? this.#server.distribution.write(message) ?? [])
+  }
+
   #offer (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): boolean {
     if (this.removed) return false
-    const { options } = this.#server
     // This is done for every delivery.
     const listened = !this.#listeners.empty
     if (listened && this.#isVetoed(frame, sender, context)) return false
-    if (!this.#queue.hasRoomFor(frame, options)) {
+    if (!this.#hasRoomFor(frame)) {
       this.flush()
-      if (!this.#queue.hasRoomFor(frame, options) && !this.#makeRoomFor(frame, context)) return false
+      if (!this.#hasRoomFor(frame) && !this.#makeRoomFor(frame, context)) return false
     }
+    // A listener may have ended it.
+    if (this.removed) return false
     this.#queue.push(frame)
     if (diagnostics.deliver.hasSubscribers) diagnostics.deliver.publish({ server: this.#server, session: this, sender, message: frame.message })
-    if (listened) this.#server.guests.tell('queueOffer', this.#listeners.of('queueOffer'), [this, frame.message], context)
+    if (listened) this.#tell('queueOffer', frame, context)
     if (frame.lazyTimeout === undefined) this.#wake()
     else this.#wakeLater(frame.lazyTimeout)
     return true
+  }
+
+  // Only who listens has the message parsed.
+  #tell (event: 'queueOffer', frame: Frame, context: MessageContext | undefined): void {
+    const listeners = this.#listeners.of(event)
+    if (listeners.length > 0) this.#server.guests.tell(event, listeners, [this, frame.message], context)
   }
 
   #isVetoed (frame: Frame, sender: ServerSession | null, context: MessageContext | undefined): boolean {
     return this.#listeners.of('message').some(guard => this.#server.guests.decide('message', [guard], [this, sender, frame.message], context) === false)
   }
 
+  // What was sent and not acknowledged takes room, too.
+  #hasRoomFor (frame: Frame): boolean {
+    const { maxQueue, maxQueueBytes } = this.#server.options
+    const backlog = this.#backlog ?? NO_BACKLOG
+    return this.#queue.length + backlog.length < maxQueue && this.#queue.bytes + backlog.bytes + frame.weight <= maxQueueBytes
+  }
+
   #makeRoomFor (frame: Frame, context: MessageContext | undefined): boolean {
     this.#server.counters.queued(this.#queue)
-    switch (this.#server.guests.decide('queueMaxed', this.#listeners.of('queueMaxed'), [this, frame.message], context)) {
+    const listeners = this.#listeners.of('queueMaxed')
+    switch (listeners.length > 0 && this.#server.guests.decide('queueMaxed', listeners, [this, frame.message], context)) {
       case 'keep':
         return true
       case 'dropNewest':
         this.#server.counters.messagesDropped++
         return false
       case 'dropOldest':
-        while (this.#queue.length > 0 && !this.#queue.hasRoomFor(frame, this.#server.options)) {
+        while (this.#queue.length > 0 && !this.#hasRoomFor(frame)) {
           this.#queue.dropOldest()
           this.#server.counters.messagesDropped++
         }
-        return true
-      default:
-        this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queue.bytes }, 'session removed: its queue is full')
-        this.#server.counters.messagesDropped += this.#queue.length + 1
-        this.#server.sessions.remove(this, 'queueMaxed', context)
-        return false
+        if (this.#hasRoomFor(frame)) return true
     }
+    this.#server.log.warn({ session: this.id, messages: this.#queue.length, bytes: this.#queue.bytes }, 'session removed: its queue is full')
+    this.#server.counters.messagesDropped += this.#queue.length + 1
+    this.#server.sessions.remove(this, 'queueMaxed', context)
+    return false
   }
 
   #time (name: keyof Timing, milliseconds: number | undefined): void {
@@ -590,9 +741,9 @@ export class ServerSession {
   }
 
   #wake (): void {
-    if (this.#batches > 0 || !this.#queue.due) return
-    if (this.pushes) this.#server.flushLater(this.#outlet as Outlet)
-    else if (this.#hold !== undefined) this.#server.flushLater(this)
+    if (this.#batches > 0 || !this.urgent) return
+    if (this.pushes) this.#server.turns.flushLater(this.#outlet as Outlet)
+    else if (this.#hold !== undefined) this.#server.turns.flushLater(this)
   }
 
   #wakeLater (milliseconds: number): void {

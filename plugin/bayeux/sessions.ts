@@ -2,9 +2,20 @@ import type { MessageContext } from './context.js'
 import { diagnostics } from './diagnostics.js'
 import { type Frame, freeze } from './frame.js'
 import type { ServerMessage } from './message.js'
+import { isSameUser } from './identity.js'
 import { errorOfEnd } from './refusals.js'
 import type { CometDServer } from './server.js'
 import { CAUSES, type RemovalReason, type ServerSession } from './session.js'
+
+/** What a client comes with that wants to use a session. */
+export interface Proof {
+  /** What it knows: one of these has to be what the session is bound to. */
+  readonly keys: readonly string[]
+  /** Who it is, as the hooks of the application say; not an object: they do not. */
+  readonly user: unknown
+  /** Whether it has a connection of its own. A session without a binding can only be used over one: anybody can send a request. */
+  readonly connected: boolean
+}
 
 /** The directory of a server: its sessions, and those that have ended and are to be told so. */
 export class Sessions {
@@ -27,21 +38,28 @@ export class Sessions {
 
   /**
    * The session of that id for a client that comes with it, also one that is to be told of its end. The id alone is good for
-   * nothing if the session is bound: then the client must have come with the key, too.
+   * nothing, unless the session is bound to nothing else: see `Proof`.
    */
-  find (id: string | undefined, key: string | undefined): ServerSession | undefined {
+  find (id: string | undefined, proof: Proof): ServerSession | undefined {
     if (id === undefined) return undefined
     const session = this.#byId.get(id) ?? this.#farewells.get(id)
-    // Nobody outside has it.
-    if (session?.local) return undefined
-    if (session?.binding === undefined || session.binding.key === key || this.#server.options.trustClientSession) return session
-    return undefined
+    // Nobody outside has a local one.
+    if (session === undefined || session.local || !this.#isProved(session, proof)) return undefined
+    return isSameUser(session.user, proof.user) ? session : undefined
+  }
+
+  /** Whether there is a session of that id that the client cannot use since it lacks what the session is bound to. */
+  isKeptFrom (id: string | undefined, proof: Proof): boolean {
+    const session = id === undefined ? undefined : this.#byId.get(id)
+    return session !== undefined && !session.local && !this.#isProved(session, proof)
   }
 
   /** The limit that keeps one more session out, if one does. */
   limitFor (session: ServerSession): string | undefined {
     if (session.local) return undefined
-    if (this.#byId.size >= this.#server.options.maxSessions) return 'max_sessions'
+    const { options, parties } = this.#server
+    if (this.#byId.size >= options.maxSessions) return 'max_sessions'
+    if (parties.count(session.address, 'sessions') >= options.maxSessionsPerAddress) return 'max_sessions_per_address'
     return session.binding?.full ? 'max_sessions_per_cookie' : undefined
   }
 
@@ -62,10 +80,11 @@ export class Sessions {
     this.#server.tell('sessionRemoved', [session, reason === 'timeout', reason], context)
     session.end(reason, context)
     session.binding?.leave()
+    if (session.party !== undefined) this.#server.parties.leave(session.party, 'sessions')
     this.#server.clock.cancel(session)
     const { outlet } = session
     if (farewell !== undefined && outlet === undefined) session.push(farewell)
-    if (session.held) session.release(CAUSES[reason])
+    if (session.held) session.release(reason === 'disconnect' && farewell !== undefined ? 'disconnected' : CAUSES[reason])
     else if (farewell !== undefined) this.#remember(session)
     outlet?.end(reason, farewell)
     return true
@@ -99,9 +118,14 @@ export class Sessions {
   }
 
   /** Ends all sessions: the server is being closed. */
-  close (): void {
-    for (const session of this.all) this.remove(session, 'close')
+  async close (): Promise<void> {
     this.#farewells.clear()
+    await this.#server.turns.each(this.all, session => { this.remove(session, 'close') })
+  }
+
+  #isProved ({ binding }: ServerSession, { keys, connected }: Proof): boolean {
+    if (this.#server.options.trustClientSession) return true
+    return binding === undefined ? connected : keys.includes(binding.key)
   }
 
   // Until its next connect, which is told.

@@ -1,5 +1,7 @@
 import { TypeCompiler, type ValueError } from '@sinclair/typebox/compiler'
+import type { FastifyRequest } from 'fastify'
 import { Message, MessageBatch, type RequestBody } from '../../schemas/message.js'
+import { errors } from '../errors.js'
 
 const batch = TypeCompiler.Compile(MessageBatch)
 const single = TypeCompiler.Compile(Message)
@@ -25,13 +27,27 @@ export function messagesOf (body: RequestBody): Message[] {
  */
 export type ReadJson = (text: string) => unknown
 
-/** The messages of all `message` parameters, each of which is one message or an array of them (B81, B84). */
-export function readParameters (parameters: URLSearchParams, readJson: ReadJson): unknown[] {
+/** The messages of all `message` parameters, each of which is one message or an array of them (B81, B84); undefined if there are none. */
+export function readParameters (parameters: URLSearchParams, readJson: ReadJson, { maxMessages }: { readonly maxMessages: number }): unknown[] | undefined {
   const messages: unknown[] = []
+  if (!parameters.has('message')) return undefined
   for (const text of parameters.getAll('message')) {
     const value = readJson(text)
     // Not by spreading: a client decides how long the array is.
     for (const message of Array.isArray(value) ? value : [value]) messages.push(message)
+    if (messages.length > maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(maxMessages)
   }
   return messages
+}
+
+const sizes = new WeakMap<FastifyRequest, number>()
+
+/** Remembers how large the body of a request is that does not say so itself. */
+export function noteBytes (request: FastifyRequest, body: string): void {
+  if (request.headers['content-length'] === undefined) sizes.set(request, Buffer.byteLength(body))
+}
+
+/** Bytes that the messages of a request came with. */
+export function bytesOf (request: FastifyRequest): number {
+  return Number(request.headers['content-length'] ?? sizes.get(request) ?? request.url.length)
 }

@@ -32,7 +32,7 @@ export class CallbackPolling extends Polling {
     if (callbacks.length > 1 || callback.length > callbackParameterMaxLength || !CALLBACK.test(callback)) {
       throw new errors.COMETD_ERR_CALLBACK_INVALID(callbackParameter, callbackParameterMaxLength)
     }
-    const body = readParameters(parameters, this.#readJson)
+    const body = readParameters(parameters, this.#readJson, this.server.options)
     const fault = faultIn(body)
     if (fault !== undefined) throw new errors.COMETD_ERR_MESSAGES_INVALID(fault.path, fault.message)
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')

@@ -1,18 +1,25 @@
-import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { AsyncResource } from 'node:async_hooks'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Message, RequestBody } from '../../schemas/message.js'
 import type { ServerOptions } from '../../schemas/options.js'
 import { andThen, type Awaitable, everyInTurn, isThenable, Lane } from '../bayeux/awaitable.js'
+import { Batch } from '../bayeux/batch.js'
 import type { Timed } from '../bayeux/clock.js'
 import type { MessageContext } from '../bayeux/context.js'
-import type { Frame } from '../bayeux/frame.js'
+import { settle } from '../bayeux/endings.js'
+import { Frame, thaw } from '../bayeux/frame.js'
 import { type Reply, ServerMessage } from '../bayeux/message.js'
-import { settle } from '../bayeux/meta/connect.js'
+import { partyAddress } from '../bayeux/parties.js'
+import { fitting } from '../bayeux/queue.js'
 import { receive } from '../bayeux/receive.js'
+import { SafeLog } from '../bayeux/safe-log.js'
 import type { Outlet, ReleaseCause, RemovalReason, ServerSession } from '../bayeux/session.js'
+import type { Proof } from '../bayeux/sessions.js'
+import { errors } from '../errors.js'
 import { faultIn, messagesOf } from './batch.js'
+import { userOf } from './exchange.js'
 import { HeldConnect, type Holder } from './held-connect.js'
 import { Payload } from './payloads.js'
 import { replyText } from './reply-text.js'
@@ -24,11 +31,14 @@ export const GOING_AWAY = 1001
 export const CLOSED = 'server closed'
 
 const NO_FRAMES: readonly Frame[] = []
+// Bytes that any client takes.
+const SMALL = 16_384
 const NORMAL = 1000
 const UNSUPPORTED_DATA = 1003
 const INVALID_PAYLOAD = 1007
 const POLICY_VIOLATION = 1008
 const TOO_BIG = 1009
+const INTERNAL_ERROR = 1011
 
 /** One WebSocket. It serves one session at a time. */
 export class Connection extends AsyncResource implements Holder, Outlet, Timed {
@@ -39,10 +49,9 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   readonly #transport: WebSocketTransport
   readonly #ws: WebSocket
-  readonly #log: FastifyBaseLogger
+  readonly #log: SafeLog
   readonly #context: MessageContext
-  readonly #key: string | undefined
-  readonly #userAgent: string | undefined
+  readonly #proof: Proof
   readonly #writer: SocketWriter
   readonly #incoming = new Lane()
   readonly #outgoing = new Lane()
@@ -57,21 +66,23 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #closing: { code: number, reason: string } | undefined
   #closed = false
   #stalled = false
+  // Bytes of the largest WebSocket message, and the first event in it; small ones do not count.
+  #largest = SMALL
+  #largestFrame: WeakRef<Frame> | undefined
 
   constructor (transport: WebSocketTransport, ws: WebSocket, request: FastifyRequest, context: MessageContext) {
     super('fastify-cometd.socket')
     this.#transport = transport
     this.#ws = ws
-    this.#log = request.log
+    this.#log = new SafeLog(request.log)
     this.#context = context
-    this.#key = transport.browsers.keyOf(request)
-    this.#userAgent = request.headers['user-agent']
+    this.#proof = { keys: transport.browsers.keysOf(request), user: userOf(request), connected: true }
     this.#writer = new SocketWriter(ws, request.raw.socket as Socket | undefined, () => this.#onWritten())
     // ws closes the socket by itself after an error.
     ws.removeAllListeners('error')
     ws.on('error', err => { this.#log.debug({ err }, 'WebSocket failed') })
     ws.on('message', (data, isBinary) => { this.runInAsyncScope(this.#receive, this, data, isBinary) })
-    ws.on('close', () => { this.runInAsyncScope(this.#left, this) })
+    ws.on('close', code => { this.runInAsyncScope(this.#left, this, code) })
     transport.server.clock.schedule(this, this.#options.handshakeTimeout)
   }
 
@@ -83,21 +94,23 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   /** Sends what is queued and what was answered, as far as the socket takes it. */
   flush (): void {
-    if (this.#closed || this.#writer.gone) return
-    if (this.#closing !== undefined && this.#busy === 0) return this.#finish(this.#closing)
-    while (this.#isWritable) {
-      if (this.#replies.length === 0 && !this.#hasEvents) return
-      this.#send(this.#take(this.#answersConnect ? Infinity : this.#options.highWaterMark))
-    }
-    this.#stalled = true
-    this.#regulate()
+    this.#guard(() => {
+      if (this.#closed || this.#writer.gone) return
+      if (this.#closing !== undefined && this.#busy === 0) return this.#finish(this.#closing)
+      while (this.#isWritable) {
+        if (this.#replies.length === 0 && !this.#hasEvents) return
+        this.#send()
+      }
+      this.#stalled = true
+      this.#regulate()
+    })
   }
 
   /** Closes the socket when what is being processed is answered, and what is queued is sent. */
   close (code: number, reason: string): void {
     if (this.#closing !== undefined) return
     this.#closing = { code, reason }
-    this.#transport.server.flushLater(this)
+    this.#transport.server.turns.flushLater(this)
   }
 
   /** Gives the socket up. */
@@ -115,7 +128,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   }
 
   end (reason: RemovalReason, farewell: Frame | undefined): void {
-    if (farewell !== undefined) this.#do(this.#outgoing.run(() => { this.#replies.push(farewell.message) }))
+    if (farewell !== undefined) this.#do(this.#outgoing.run(() => { this.#replies.push(thaw(farewell)) }))
     if (reason === 'close') this.close(GOING_AWAY, CLOSED)
     else this.close(NORMAL, 'session ended')
   }
@@ -145,24 +158,33 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (isBinary) return this.#violate(UNSUPPORTED_DATA, 'binary message')
     if ((data as Buffer).length > this.#transport.maxMessageSize) return this.#violate(TOO_BIG, 'message too big')
     this.#transport.server.counters.bytesIn += (data as Buffer).length
+    // Read when its turn has come: until then, it takes no more memory than it came with.
+    this.#do(this.#incoming.run(() => this.#guard(() => this.#read(data as Buffer))))
+  }
+
+  #read (data: Buffer): Awaitable<unknown> {
+    if (this.#closing !== undefined) return
     let body: unknown
     try {
-      body = this.#transport.readJson((data as Buffer).toString())
-    } catch {
+      body = this.#transport.readJson(data.toString())
+    } catch (err) {
+      if (err instanceof errors.COMETD_ERR_TOO_MANY_MESSAGES) return this.#violate(POLICY_VIOLATION, 'too many messages')
+      if (err instanceof errors.COMETD_ERR_TOO_MANY_VALUES) return this.#violate(POLICY_VIOLATION, 'too many values')
       return this.#violate(INVALID_PAYLOAD, 'malformed JSON')
     }
     const fault = faultIn(body)
     if (fault !== undefined) return this.#violate(POLICY_VIOLATION, 'not Bayeux messages')
-    const messages = messagesOf(body as RequestBody)
-    if (messages.length > this.#options.maxMessages) return this.#violate(POLICY_VIOLATION, 'too many messages')
-
     if (this.#session !== undefined) this.#transport.server.clock.schedule(this, this.#options.idleTimeout)
+    const messages = messagesOf(body as RequestBody)
+    // Old clients send an empty array to tell that they are there.
+    if (messages.length === 0) return this.#session?.armExpiry()
+    const batch = new Batch(messages.length, data.length)
     const alone = messages.length === 1
-    this.#do(this.#incoming.run(() => everyInTurn(messages, raw => andThen(this.#process(raw, alone), () => true))))
+    return everyInTurn(messages, raw => andThen(this.#process(raw, batch, alone), () => true))
   }
 
-  #process (raw: Message, alone: boolean): Awaitable<void> {
-    const message = new ServerMessage(raw)
+  #process (raw: Message, batch: Batch, alone: boolean): Awaitable<void> {
+    const message = new ServerMessage(raw, batch)
     if (raw.channel === '/meta/handshake') return this.#handshake(message)
 
     const { server } = this.#transport
@@ -176,13 +198,17 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
         session?.hold(this.#held, message.holdFor)
         return
       }
+      if (message.reply.successful === false && session?.heedless) this.#violate(POLICY_VIOLATION, 'publishing too fast')
       return this.#answer(session, message, connected)
     })
   }
 
   #handshake (message: ServerMessage): Awaitable<void> {
     const { server, browsers } = this.#transport
-    const session = server.newSession(browsers.of(this.#key), this.#userAgent)
+    const { keys, user } = this.#proof
+    const { ip, headers } = this.#context.request as FastifyRequest
+    const address = partyAddress(ip)
+    const session = server.newSession({ binding: browsers.ofSound(keys, address), address, user, userAgent: headers['user-agent'] })
     return andThen(receive(server, session, message, this.#context), () => {
       if (session.state === 'handshaken' && !this.#closed) this.#bind(session, false)
       return andThen(this.#answer(session, message, false), () => {
@@ -198,12 +224,11 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (reply === undefined || session.queueLength === 0) return
     const replies = this.#replies
     this.#replies = []
-    const frames = session.take(replies, this.#context)
+    const frames = session.take(replies, this.#context, this.#options.highWaterMark)
     reply['x-messages'] = frames.length
-    const limit = this.#options.messagesPerFrame
     this.#writer.together(() => {
-      this.#write(new Payload(replies.map(reply => replyText(reply, this.#log))), NO_FRAMES)
-      for (const some of limit > 0 ? chunks(frames, limit) : [frames]) this.#write(this.#transport.payloads.of(some), some)
+      this.#writeReplies(replies.map(reply => replyText(reply, this.#log)))
+      this.#writeEvents(frames)
     })
   }
 
@@ -211,7 +236,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #sessionOf ({ clientId }: ServerMessage): ServerSession | undefined {
     const bound = this.#session
     if (bound !== undefined) return clientId === undefined || clientId === bound.id ? bound : undefined
-    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.sessions.find(clientId, this.#key)
+    return this.#options.requireHandshakePerConnection ? undefined : this.#transport.server.sessions.find(clientId, this.#proof)
   }
 
   #bind (session: ServerSession, greeted: boolean): void {
@@ -235,7 +260,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     if (connects) session.release('displaced')
     if (this.#greeted) return
     this.#greeted = true
-    this.#transport.server.flushLater(this)
+    this.#transport.server.turns.flushLater(this)
   }
 
   #mayHold (session: ServerSession): boolean {
@@ -245,18 +270,18 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   #answer (session: ServerSession | undefined, message: ServerMessage, connects: boolean): Awaitable<void> {
     const { server } = this.#transport
-    return this.#outgoing.run(() => andThen(server.extendReply(session, message.reply, this.#context), reply => {
+    return this.#outgoing.run(() => this.#guard(() => andThen(server.extendReply(session, message.reply, this.#context), reply => {
       if (reply !== null) this.#reply(reply)
       if (!connects) return
       this.#answersConnect = true
       session?.armExpiry()
-    }))
+    })) as Awaitable<void>)
   }
 
   #reply (reply: Reply): void {
     if (reply.successful === false) {
-      this.#transport.server.counters.refused(reply.error)
-      this.#log.debug({ session: this.#session?.id }, 'message refused')
+      const code = this.#transport.server.counters.refused(reply.error)
+      this.#log.debug({ session: this.#session?.id, codes: [code] }, 'message refused')
     }
     this.#replies.push(reply)
   }
@@ -264,13 +289,13 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   // Counts what is going on: the socket is not read meanwhile, and not closed before.
   #do (work: Awaitable<unknown>): void {
     const { server } = this.#transport
-    if (!isThenable(work)) return server.flushLater(this)
+    if (!isThenable(work)) return server.turns.flushLater(this)
     this.#busy++
     this.#regulate()
     ;(work as Promise<unknown>).then(() => {
       this.#busy--
       this.#regulate()
-      server.flushLater(this)
+      server.turns.flushLater(this)
     })
   }
 
@@ -283,38 +308,68 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     return this.#mayTake && (this.#session as ServerSession).queueLength > 0
   }
 
-  #take (bytes: number): readonly Frame[] {
-    return this.#mayTake ? (this.#session as ServerSession).take(this.#replies, this.#context, bytes) : NO_FRAMES
+  // Events first; replies with the last of them, as far as they are pushed. `bytes`: what is taken of the queue.
+  #send (bytes = this.#options.bytesPerFrame): void {
+    const session = this.#mayTake ? this.#session : undefined
+    const replies = this.#replies
+    const frames = session?.take(replies, this.#context, bytes) ?? NO_FRAMES
+    if (session?.pushes && session.queueLength > 0) return this.#writeEvents(frames)
+    this.#answersConnect = false
+    this.#replies = []
+    if (replies.length === 0) return this.#writeEvents(frames)
+    const texts = replies.map(reply => replyText(reply, this.#log))
+    const payload = new Payload([...frames.map(({ json }) => json), ...texts])
+    const { messagesPerFrame, bytesPerFrame } = this.#options
+    if (messagesPerFrame === 0 && payload.bytes <= bytesPerFrame) return this.#write(payload, frames)
+    this.#writer.together(() => {
+      this.#writeEvents(frames)
+      this.#writeReplies(texts)
+    })
   }
 
-  #send (frames: readonly Frame[]): void {
-    const replies = this.#replies
-    this.#answersConnect = false
-    // A listener of 'queueDrain' may have removed them all.
-    if (frames.length === 0 && replies.length === 0) return
-    const limit = this.#options.messagesPerFrame
-    if (replies.length === 0 && (limit === 0 || frames.length <= limit)) return this.#write(this.#transport.payloads.of(frames), frames)
-    this.#replies = []
-    if (limit > 0) return this.#sendInSmallFrames(frames, replies, limit)
-    this.#write(new Payload([...frames.map(({ json }) => json), ...replies.map(reply => replyText(reply, this.#log))]), frames)
+  #writeEvents (frames: readonly Frame[]): void {
+    const { payloads } = this.#transport
+    if (frames.length < 2) {
+      // A listener of 'queueDrain' may have removed them all.
+      if (frames.length === 1) this.#write(payloads.of(frames), frames)
+      return
+    }
+    this.#writer.together(() => { for (const some of this.#portions(frames)) this.#write(payloads.of(some), some) })
+  }
+
+  #writeReplies (texts: readonly string[]): void {
+    for (const some of this.#portions(texts.map(text => new Frame(text)))) this.#write(new Payload(some.map(({ json }) => json)), NO_FRAMES)
+  }
+
+  // What goes into one WebSocket message each.
+  #portions (frames: readonly Frame[]): ReadonlyArray<readonly Frame[]> {
+    const { messagesPerFrame, bytesPerFrame } = this.#options
+    const portions: Array<readonly Frame[]> = []
+    for (let from = 0; from < frames.length;) {
+      const count = fitting(frames, bytesPerFrame, true, from)
+      const to = from + (messagesPerFrame > 0 ? Math.min(count, messagesPerFrame) : count)
+      portions.push(frames.slice(from, to))
+      from = to
+    }
+    return portions
   }
 
   #write (payload: Payload, frames: readonly Frame[]): void {
     this.#transport.server.counters.bytesOut += payload.bytes
+    if (payload.bytes > this.#largest) this.#remember(payload, frames)
     this.#writer.write(payload, frames)
   }
 
-  #sendInSmallFrames (frames: readonly Frame[], replies: readonly Reply[], limit: number): void {
-    this.#writer.together(() => {
-      for (const some of chunks(frames, limit)) this.#write(this.#transport.payloads.of(some), some)
-      for (const some of chunks(replies, limit)) this.#write(new Payload(some.map(reply => replyText(reply, this.#log))), NO_FRAMES)
-    })
+  // Should the client not take it, that is worth a word.
+  #remember ({ bytes }: Payload, [first]: readonly Frame[]): void {
+    this.#largest = bytes
+    this.#largestFrame = first && new WeakRef(first)
   }
 
   // The last that is sent: however full the socket is, it gets what is left.
   #finish ({ code, reason }: { code: number, reason: string }): void {
     this.#answersConnect = true
-    this.#send(this.#take(Infinity))
+    this.#send(Infinity)
     this.#closed = true
     this.#ws.resume()
     this.#ws.close(code, reason)
@@ -338,17 +393,40 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     this.close(code, reason)
   }
 
-  #left (): void {
+  #left (code: number): void {
     this.#closed = true
     this.#transport.forget(this)
     const session = this.#session
     if (session === undefined) return
+    if (code === TOO_BIG) this.#couldNotTake(session)
     const held = this.#held
     this.#held = undefined
     session.lose(this, held, this.#writer.takeUnsent())
   }
-}
 
-function chunks<T> (items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+  // Its client closed the socket since a WebSocket message was too large for it. If it is the same one again, that has no end.
+  #couldNotTake (session: ServerSession): void {
+    const frame = this.#largestFrame?.deref()
+    if (frame === undefined) return
+    if (session.untaken === frame) {
+      this.#transport.server.rareLog.warn({ session: session.id, bytes: this.#largest, option: 'bytesPerFrame' }, 'a client closes its WebSocket again and again since what it is sent is too large for it')
+    }
+    session.untaken = frame
+  }
+
+  // What fails here must not end the process: it is the end of this socket.
+  #guard (work: () => unknown): Awaitable<unknown> {
+    try {
+      const done = work()
+      return isThenable(done) ? Promise.resolve(done).catch(err => this.#fail(err)) : done
+    } catch (err) {
+      return this.#fail(err)
+    }
+  }
+
+  #fail (err: unknown): void {
+    this.#transport.server.log.error({ err }, 'WebSocket closed: an internal error')
+    if (this.#closing?.code === INTERNAL_ERROR) this.terminate()
+    else this.close(INTERNAL_ERROR, 'internal error')
+  }
 }

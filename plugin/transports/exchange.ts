@@ -2,34 +2,42 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Message } from '../../schemas/message.js'
 import { andThen, type Awaitable, everyInTurn, isThenable } from '../bayeux/awaitable.js'
+import { Batch } from '../bayeux/batch.js'
 import type { MessageContext } from '../bayeux/context.js'
+import { settle } from '../bayeux/endings.js'
 import type { Frame } from '../bayeux/frame.js'
 import { type Reply, ServerMessage } from '../bayeux/message.js'
-import { settle } from '../bayeux/meta/connect.js'
+import { partyAddress } from '../bayeux/parties.js'
 import { receive } from '../bayeux/receive.js'
+import { SafeLog } from '../bayeux/safe-log.js'
 import type { CometDServer } from '../bayeux/server.js'
 import type { ReleaseCause, ServerSession } from '../bayeux/session.js'
-import { Browser } from './browser.js'
+import type { Proof } from '../bayeux/sessions.js'
+import type { Flushable } from '../bayeux/turns.js'
+import type { Browser } from './browser.js'
 import { HeldConnect, type Holder } from './held-connect.js'
 import type { Polling } from './polling.js'
 import { replyText } from './reply-text.js'
 
 const NO_FRAMES: readonly Frame[] = []
+const NO_MESSAGES: readonly Message[] = []
 
 /** One HTTP request and its answer. */
-export class Exchange implements Holder {
+export class Exchange implements Holder, Flushable {
+  flushing = false
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 
   readonly #transport: Polling
   readonly #server: CometDServer
-  readonly #messages: readonly Message[]
-  readonly #key: string | undefined
+  readonly #batch: Batch
+  readonly #proof: Proof
   readonly #context: MessageContext
   readonly #replies: Array<{ session: ServerSession | undefined, reply: Reply | null }> = []
   // The session whose events this answer carries: that of the first message. One answer carries the events of one session.
   #session: ServerSession | undefined
   #batched: ServerSession[] | undefined
+  #messages: readonly Message[]
   #toHold: ServerMessage | undefined
   #held: HeldConnect | undefined
   #answersConnect = false
@@ -37,22 +45,33 @@ export class Exchange implements Holder {
   #welcomes = false
   #frames = NO_FRAMES
   #watched = false
+  #lacksCookie = false
 
-  constructor (transport: Polling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[]) {
+  /** @param bytes that the messages came with */
+  constructor (transport: Polling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[], bytes: number) {
     this.#transport = transport
     this.#server = transport.server
     this.request = request
     this.reply = reply
     this.#messages = messages
-    this.#key = transport.browsers.keyOf(request)
+    this.#batch = new Batch(messages.length, bytes)
+    this.#proof = { keys: transport.browsers.keysOf(request), user: userOf(request), connected: false }
     this.#context = { request, reply, response: reply.raw }
   }
 
   start (): void {
     this.#attempt(() => andThen(
       everyInTurn(this.#messages, raw => andThen(this.#process(raw), () => true)),
-      () => this.#toHold === undefined ? this.#answer() : this.#holdOrAnswer(this.#toHold)
+      () => {
+        if (this.#lacksCookie && this.#transport.delay(this)) return
+        return this.#toHold === undefined ? this.#answer() : this.#holdOrAnswer(this.#toHold)
+      }
     ))
+  }
+
+  /** Answers now. */
+  flush (): void {
+    this.#attempt(() => this.#answer())
   }
 
   /** The held connect was let go. */
@@ -63,23 +82,31 @@ export class Exchange implements Holder {
       return
     }
     settle(this.#server, this.#session as ServerSession, held.message, cause)
-    this.#attempt(() => this.#answer())
+    // What lets go of many at once must not answer all of them at once; messages have had their turn already. Who disconnects is
+    // told first that its connect has ended.
+    if (cause === 'messages' || cause === 'removed') this.flush()
+    else this.#server.turns.flushLater(this)
   }
 
   #process (raw: Message): Awaitable<void> {
-    const message = new ServerMessage(raw)
+    const message = new ServerMessage(raw, this.#batch)
     if (raw.channel === '/meta/handshake') return this.#handshake(message)
 
-    const session = this.#server.sessions.find(message.clientId, this.#key)
+    const session = this.#server.sessions.find(message.clientId, this.#proof)
     const connects = raw.channel === '/meta/connect'
     const alone = this.#messages.length === 1
     if (session !== undefined) {
       if (connects) this.#takeOver(session)
       // What the other messages bring about rides in this answer rather than in that of a held connect (B77).
-      if (!(connects && alone)) this.#batch(session)
+      if (!(connects && alone)) this.#startBatch(session)
       this.#session ??= session
+    } else if (connects && alone) {
+      this.#lacksCookie = this.#server.sessions.isKeptFrom(message.clientId, this.#proof)
     }
-    return andThen(receive(this.#server, session, message, this.#context), () => {
+    const received = receive(this.#server, session, message, this.#context)
+    // What takes its time must not keep from its session what others send.
+    if (isThenable(received)) this.#endBatches()
+    return andThen(received, () => {
       this.#replies.push({ session, reply: message.reply })
       if (!connects || message.reply.successful !== true) return
       this.#answersConnect = true
@@ -89,15 +116,17 @@ export class Exchange implements Holder {
 
   #handshake (message: ServerMessage): Awaitable<void> {
     const { browsers } = this.#transport
-    const browser = browsers.get(this.#key)
-    const session = this.#server.newSession(browser, this.request.headers['user-agent'])
+    const address = partyAddress(this.request.ip)
+    const { keys, user } = this.#proof
+    const browser = browsers.of(keys, address)
+    const session = this.#server.newSession({ binding: browser, address, user, userAgent: this.request.headers['user-agent'] })
     return andThen(receive(this.#server, session, message, this.#context), () => {
       this.#replies.push({ session, reply: message.reply })
       if (session.state === 'handshaken' && session.allowMessageDeliveryDuringHandshake && session.queueLength > 0) {
         this.#session = session
         this.#welcomes = true
       }
-      if (session.state === 'handshaken' && browser.key !== this.#key) browsers.setCookie(this.request, this.reply, browser)
+      if (session.state === 'handshaken' && !keys.includes(browser.key)) browsers.setCookie(this.request, this.reply, browser)
     })
   }
 
@@ -107,7 +136,7 @@ export class Exchange implements Holder {
     if (!session.removed) session.serveBy(undefined)
   }
 
-  #batch (session: ServerSession): void {
+  #startBatch (session: ServerSession): void {
     this.#batched ??= []
     if (this.#batched.includes(session)) return
     session.startBatch()
@@ -125,6 +154,9 @@ export class Exchange implements Holder {
     browser?.hold(this.#overHttp2)
     this.#held = new HeldConnect(this.#transport, this, message, this.#context)
     this.#watch()
+    // The request is as large as its client likes, and may be held for a long time.
+    this.#messages = NO_MESSAGES
+    ;(this.request as { body: unknown }).body = undefined
     session.hold(this.#held, message.holdFor)
   }
 
@@ -162,13 +194,14 @@ export class Exchange implements Holder {
       return this.#end()
     }
     const replies = this.#replies.map(({ reply }) => reply).filter(reply => reply !== null)
-    if (session !== undefined && this.#takes(session, replies)) this.#frames = session.take(replies, this.#context)
+    if (session !== undefined && this.#takes(session, replies)) this.#frames = session.take(replies, this.#context, this.#most(session))
     if (this.#welcomes && replies[0] !== undefined) replies[0]['x-messages'] = this.#frames.length
     this.#logRefusals(replies)
     if (this.#frames.length > 0 || this.#answersConnect || this.#server.closed) this.#watch()
     const text = this.#transport.write(this.#write(replies), this.request)
     this.#server.counters.bytesOut += Buffer.byteLength(text)
-    this.reply.header('content-type', this.#transport.contentType).send(text)
+    // Clients take no other status for an answer, whatever a hook has set.
+    this.reply.code(200).header('content-type', this.#transport.contentType).send(text)
     // Counted from when the answer has left; until then, from now.
     if (this.#answersConnect) session?.armExpiry()
     this.#end()
@@ -179,10 +212,19 @@ export class Exchange implements Holder {
     return this.#welcomes ? replies.length > 0 : this.#answersConnect || !session.metaConnectDeliveryOnly
   }
 
-  // Nothing may be left open, whatever became of the answer.
-  #end (): void {
+  // Bytes of the queue that the answer takes along: what is left is for the next, if there is one.
+  #most (session: ServerSession): number {
+    return session.removed || this.#server.closed ? Infinity : this.#server.options.highWaterMark
+  }
+
+  #endBatches (): void {
     if (this.#batched !== undefined) for (const session of this.#batched) session.endBatch()
     this.#batched = undefined
+  }
+
+  // Nothing may be left open, whatever became of the answer.
+  #end (): void {
+    this.#endBatches()
     if (!this.#watched) this.#transport.done()
   }
 
@@ -190,7 +232,7 @@ export class Exchange implements Holder {
     if (this.#watched) return
     this.#watched = true
     const { raw } = this.reply
-    raw.on('close', () => this.#left(raw.statusCode === 200 && raw.writableEnded && !wasCutOff(this.request, this.reply)))
+    raw.on('close', () => this.#left(isSuccess(raw.statusCode) && raw.writableEnded && !wasCutOff(this.request, this.reply)))
   }
 
   #left (complete: boolean): void {
@@ -217,7 +259,7 @@ export class Exchange implements Holder {
 
   #write (replies: readonly Reply[]): string {
     const events = this.#frames.map(({ json }) => json)
-    const answers = replies.map(reply => replyText(reply, this.request.log))
+    const answers = replies.map(reply => replyText(reply, this.#server.log))
     return `[${(this.#welcomes ? [...answers, ...events] : [...events, ...answers]).join()}]`
   }
 
@@ -225,8 +267,9 @@ export class Exchange implements Holder {
   #logRefusals (replies: readonly Reply[]): void {
     const refused = replies.filter(reply => reply.successful === false)
     if (refused.length === 0) return
-    for (const { error } of refused) this.#server.counters.refused(error)
-    this.request.log.info({ session: this.#session?.id, refused: refused.length }, 'messages refused')
+    const codes = new Set(refused.map(({ error }) => this.#server.counters.refused(error)))
+    const log = new SafeLog(this.request.log)
+    log.info({ session: this.#session?.id, refused: refused.length, codes: [...codes] }, 'messages refused')
   }
 
   // What fails here is not a message but the request: it gets an HTTP error, and nothing stays open.
@@ -244,6 +287,15 @@ export class Exchange implements Holder {
       failed(err)
     }
   }
+}
+
+/** Who sends the request, as the hooks of the application say. */
+export function userOf (request: FastifyRequest): unknown {
+  return (request as { user?: unknown }).user
+}
+
+function isSuccess (statusCode: number): boolean {
+  return statusCode >= 200 && statusCode < 300
 }
 
 // A session that began on a socket without the cookie has none.

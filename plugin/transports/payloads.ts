@@ -29,7 +29,10 @@ interface Known { frames: readonly Frame[], payload: Payload }
 
 /** The payloads of this turn of the event loop: what many sessions get is built once. */
 export class Payloads {
-  readonly #byFirst = new Map<Frame, Known[]>()
+  readonly #ofOne = new Map<Frame, Payload>()
+  // By the first and the last: what many have in common may be in front of what each has alone, or behind it, and looking for the
+  // same list must not cost more the more lists there are.
+  readonly #ofMany = new Map<Frame, Map<Frame, Known>>()
   readonly #defer: (code: () => void) => void
 
   constructor (defer: (code: () => void) => void) {
@@ -37,18 +40,33 @@ export class Payloads {
   }
 
   of (frames: readonly Frame[]): Payload {
+    if (this.#ofOne.size === 0 && this.#ofMany.size === 0) this.#defer(() => this.#forget())
     const first = frames[0] as Frame
-    const known = this.#byFirst.get(first)
-    if (known !== undefined) for (const entry of known) if (areSame(entry.frames, frames)) return entry.payload
-    const payload = new Payload(frames.map(({ json }) => json))
-    if (known === undefined) this.#remember(first, { frames, payload })
-    else known.push({ frames, payload })
+    if (frames.length > 1) return this.#of(first, frames.at(-1) as Frame, frames)
+    let payload = this.#ofOne.get(first)
+    if (payload === undefined) {
+      payload = new Payload([first.json])
+      this.#ofOne.set(first, payload)
+    }
     return payload
   }
 
-  #remember (first: Frame, entry: Known): void {
-    if (this.#byFirst.size === 0) this.#defer(() => this.#byFirst.clear())
-    this.#byFirst.set(first, [entry])
+  #of (first: Frame, last: Frame, frames: readonly Frame[]): Payload {
+    let byLast = this.#ofMany.get(first)
+    if (byLast === undefined) {
+      byLast = new Map()
+      this.#ofMany.set(first, byLast)
+    }
+    const known = byLast.get(last)
+    if (known !== undefined && areSame(known.frames, frames)) return known.payload
+    const payload = new Payload(frames.map(({ json }) => json))
+    byLast.set(last, { frames, payload })
+    return payload
+  }
+
+  #forget (): void {
+    this.#ofOne.clear()
+    this.#ofMany.clear()
   }
 }
 

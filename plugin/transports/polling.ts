@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { RequestBody } from '../../schemas/message.js'
+import type { Timed } from '../bayeux/clock.js'
 import type { CometDServer, Transport } from '../bayeux/server.js'
-import { errors } from '../errors.js'
-import { messagesOf } from './batch.js'
+import { bytesOf, messagesOf } from './batch.js'
 import type { Browsers } from './browser.js'
 import { Exchange } from './exchange.js'
 
@@ -18,6 +18,10 @@ declare module '../bayeux/context.js' {
   }
 }
 
+// How long an answer waits that would be asked for again at once (ms), and how many do at a time.
+const DELAY = 1_000
+const MOST_DELAYED = 1_000
+
 /** Bayeux messages in HTTP requests; a `/meta/connect` is held until there is something to say (B3). */
 export abstract class Polling implements Transport {
   abstract readonly name: string
@@ -25,6 +29,7 @@ export abstract class Polling implements Transport {
   readonly server: CometDServer
   readonly browsers: Browsers
   held = 0
+  readonly #delayed = new Set<Timed>()
   #open = 0
   #whenDone: (() => void) | undefined
 
@@ -38,11 +43,29 @@ export abstract class Polling implements Transport {
 
   handle (request: FastifyRequest, reply: FastifyReply, body: RequestBody): void {
     const messages = messagesOf(body)
-    const { maxMessages } = this.server.options
-    if (messages.length > maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(maxMessages)
+    const bytes = bytesOf(request)
+    this.server.counters.bytesIn += bytes
     this.#open++
-    this.server.counters.bytesIn += Number(request.headers['content-length'] ?? 0)
-    new Exchange(this, request, reply, messages).start()
+    new Exchange(this, request, reply, messages, bytes).start()
+  }
+
+  /**
+   * Answers later: what lacks the cookie of its session would come back at once, with a handshake, again and again. Gives whether
+   * it will; if there are many already, it must be answered now.
+   */
+  delay (exchange: Exchange): boolean {
+    this.server.rareLog.warn({ option: 'trustClientSession' }, 'connects without the cookie of their session are refused: clients that keep no cookies need trustClientSession')
+    if (this.server.closed || this.#delayed.size >= MOST_DELAYED) return false
+    const delayed: Timed = {
+      tick: -1,
+      onTime: () => {
+        this.#delayed.delete(delayed)
+        this.server.turns.flushLater(exchange)
+      }
+    }
+    this.#delayed.add(delayed)
+    this.server.clock.schedule(delayed, DELAY, true)
+    return true
   }
 
   /** An exchange is over: its answer has left, or never will. To be called once for each. */
@@ -51,6 +74,7 @@ export abstract class Polling implements Transport {
   }
 
   async close (): Promise<void> {
+    for (const delayed of this.#delayed) delayed.onTime()
     if (this.#open > 0) await new Promise<void>(resolve => { this.#whenDone = resolve })
   }
 

@@ -24,7 +24,7 @@ export class WebSocketTransport implements Transport {
     this.browsers = browsers
     this.readJson = readJson
     this.maxMessageSize = maxMessageSize
-    this.payloads = new Payloads(code => server.defer(code))
+    this.payloads = new Payloads(code => server.turns.later(code))
   }
 
   accept (ws: WebSocket, request: FastifyRequest): void {

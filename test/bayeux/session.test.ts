@@ -42,6 +42,7 @@ t.test('a session whose timed out connect waits for an extension can still expir
   cometd.addExtension({ outgoing: async () => await new Promise(() => {}) })
   const removed = once(cometd, 'sessionRemoved')
   clock.tick(30_050)
+  await turn()
   clock.tick(2_050)
   t.equal((await removed)[1], true)
   clock.tick(60_000)

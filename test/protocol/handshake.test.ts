@@ -41,7 +41,7 @@ t.test('B48: a handshake without a common connection type is refused, told what 
 
 t.test('B44: version and supportedConnectionTypes are needed, and of the right type', async t => {
   const { client } = await start(t)
-  for (const version of [undefined, 1, '', 'one', null, ['1.0']]) {
+  for (const version of [undefined, true, -1, '', 'one', null, ['1.0']]) {
     t.match(await client().handshake({ version }), { successful: false, error: '400::version_invalid', advice: { reconnect: 'none' } })
   }
   for (const supportedConnectionTypes of [undefined, 'long-polling', {}, null]) {

@@ -16,7 +16,7 @@ t.test('B82: the answer is JSON in UTF-8', async t => {
 
 t.test('what is not an array of messages is a bad request, in the form of Fastify', async t => {
   const { client } = await start(t)
-  const bad = ['', '{', '[', 'null', '7', '"x"', '[]', '[7]', '[null]', '[[]]', '[{"channel":7}]', '[{"id":{}}]', '[{"clientId":7}]', '[{"ext":[]}]', '[{"ext":"x"}]',
+  const bad = ['', '{', '[', 'null', '7', '"x"', '[7]', '[null]', '[[]]', '[{"channel":7}]', '[{"id":{}}]', '[{"clientId":7}]', '[{"ext":[]}]', '[{"ext":"x"}]',
     '[{"advice":7}]', '[{"connectionType":7}]', '[{"channel":["/x"]}]', '{"channel":7}', '[{"channel":"/a"},{"channel":7}]']
   for (const payload of bad) {
     const response = await client().post(payload, { 'content-type': 'application/json' })
@@ -34,12 +34,23 @@ t.test('nothing is coerced: a number stays a number, and null counts as absent',
   t.strictSame(await one.raw({ id: null, channel: '/a', data: 1, clientId: null }), [{ channel: '/a', successful: false, error: '402::session_unknown' }])
 })
 
-t.test('B23: an id is made of letters and digits', async t => {
+t.test('B23: an id is any text of up to 255 characters, or a number, and comes back as it was', async t => {
   const { open } = await start(t)
   const one = await open()
-  for (const id of ['a b', '<', '', 'é', '1'.repeat(256), 1.5, -1]) {
-    t.strictSame(await one.send({ id, channel: '/a', data: 1 }), [{ id, channel: '/a', successful: false, error: '405::message_id_invalid' }])
+  for (const id of ['a b', '<', '', 'é', 'Aw==', '4ff5ab52-9d5d-4b0c-a1c8-5a64c3a4a4a9', '1'.repeat(255), 1.5, -1, 0]) {
+    t.strictSame(await one.send({ id, channel: '/a', data: 1 }), [{ id, channel: '/a', successful: true }])
   }
+  const long = '1'.repeat(256)
+  t.strictSame(await one.send({ id: long, channel: '/a', data: 1 }), [{ id: long, channel: '/a', successful: false, error: '405::message_id_invalid' }])
+  const infinite = `[{"id":1e999,"channel":"/a","data":1,"clientId":"${one.clientId}"}]`
+  t.equal((await one.post(infinite, { 'content-type': 'application/json' })).statusCode, 400)
+})
+
+t.test('an empty array is a no-op, answered by an empty array', async t => {
+  const { client } = await start(t)
+  const response = await client().post([])
+  t.equal(response.statusCode, 200)
+  t.strictSame(response.json(), [])
 })
 
 t.test('the session is checked first, then the channel, then its name, then the policy, then the data', async t => {

@@ -28,7 +28,7 @@ t.test('a cookie value that the server would not give is not taken over', async 
 })
 
 t.test('a session is used with the cookie it is bound to; anything else is 402 and changes nothing', async t => {
-  const { open, client } = await start(t)
+  const { open, client, clock } = await start(t)
   const [one, other] = [await open(), await open()]
   const thief = client()
   thief.clientId = one.clientId
@@ -36,7 +36,10 @@ t.test('a session is used with the cookie it is bound to; anything else is 402 a
   for (const cookie of [undefined, other.cookie, 'BAYEUX_BROWSER=__proto__', 'BAYEUX_BROWSER=', 'x=y']) {
     thief.cookie = cookie
     for (const message of [{ channel: '/a', data: 1 }, { channel: '/meta/subscribe', subscription: '/a' }, { channel: '/meta/disconnect' }, { channel: '/meta/connect', connectionType: 'long-polling' }]) {
-      t.match(await thief.send(message), [{ successful: false, error: '402::session_unknown' }])
+      const answer = thief.send(message)
+      // A connect is answered after a moment only.
+      const time = setInterval(() => clock.tick(200), 5)
+      t.match(await answer.finally(() => clearInterval(time)), [{ successful: false, error: '402::session_unknown' }])
     }
   }
   t.ok(one.session.held, 'not even displaced')

@@ -41,6 +41,7 @@ t.test('whatever clients do over both transports, each session is held or will e
   const tracks: Track[] = []
   const gone: Track[] = []
   const pending = new Set<Promise<unknown>>()
+  let browser = 0
   let number = 0
   let tag = 0
   let resumed = 0
@@ -70,6 +71,7 @@ t.test('whatever clients do over both transports, each session is held or will e
     if (random(2) === 0) {
       await newcomer.open()
     } else {
+      newcomer.cookie ??= `BAYEUX_BROWSER=${(++browser).toString(16).padStart(40, '0')}`
       socket = await openSocket(newcomer.cookie)
       newcomer.clientId = (await socket.handshake())['clientId']
       await socket.connect()

@@ -102,7 +102,7 @@ t.test('what falls due in one turn leaves in one frame, in order; messagesPerFra
 })
 
 t.test('equal frames are one for many sockets, and what differs stays apart', async t => {
-  const { app, cometd } = await start(t)
+  const { app, cometd } = await start(t, { bytesPerFrame: 100_000 })
   await listen(app)
   const clients = await Promise.all(Array.from({ length: 4 }, async () => await SocketClient.join(app)))
   const loner = await SocketClient.join(app)
@@ -331,13 +331,13 @@ t.test('a bound session is resumed only by an upgrade request with its cookie', 
 
 t.test('a client falls back to long-polling with its session, and comes back', async t => {
   const { app, cometd, client, clock } = await start(t)
-  const one = await SocketClient.join(app)
+  const cookie = `BAYEUX_BROWSER=${'a'.repeat(40)}`
+  const one = await SocketClient.join(app, { headers: { cookie } })
   await one.subscribe('/a')
   await one.connect()
   await one.hold()
   const displaced = once(one.session, 'resumed')
-  const polling = client()
-  polling.clientId = one.clientId
+  const polling = Object.assign(client(), { cookie, clientId: one.clientId })
   t.match(await polling.connect({ advice: { timeout: 0 } }), [{ successful: true, advice: whole }])
   await displaced
   t.strictSame(await one.closed, { code: 1000, reason: 'session continued elsewhere' })
@@ -346,7 +346,7 @@ t.test('a client falls back to long-polling with its session, and comes back', a
   cometd.createServerChannel('/a').publish(null, 1)
   t.match(await answer, [{ channel: '/a', data: 1 }, { channel: '/meta/connect' }])
   const held = await polling.hold()
-  const again = await SocketClient.open(app)
+  const again = await SocketClient.open(app, { headers: { cookie } })
   again.clientId = one.clientId
   const refused = held.answer.then(() => 'answered', () => 'displaced')
   const id = 'back'

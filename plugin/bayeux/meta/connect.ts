@@ -2,15 +2,15 @@ import { andThen, type Awaitable } from '../awaitable.js'
 import type { MessageContext } from '../context.js'
 import { askAgain, authenticateAgain } from '../identity.js'
 import type { ServerMessage } from '../message.js'
-import { errorOfEnd, unknownSession } from '../refusals.js'
+import { isOver } from '../endings.js'
 import type { CometDServer } from '../server.js'
-import type { ReleaseCause, ServerSession } from '../session.js'
+import type { ServerSession } from '../session.js'
 
 /** /meta/connect: takes and gives advice, and says how long the transport may hold the connect. */
 export function connect (server: CometDServer, session: ServerSession, message: ServerMessage, context: MessageContext | undefined): Awaitable<void> {
   if (!server.connectionTypes.includes(message.connectionType as string)) return message.refuse('400::connection_type_invalid')
   return andThen(authenticateAgain(server, session, message, context), told => {
-    if (session.removed) return unknownSession(server, message)
+    if (isOver(server, session, message)) return
     accept(server, session, message)
     askAgain(session, message)
     if (told) message.holdFor = 0
@@ -25,7 +25,9 @@ function accept (server: CometDServer, session: ServerSession, message: ServerMe
   reply.successful = true
   const timing = session.effectiveTiming
   const interval = clamp(advice?.['interval'], options.maxClientInterval) ?? timing.interval
-  message.holdFor = first ? 0 : clamp(advice?.['timeout'], options.maxClientTimeout) ?? timing.timeout
+  const timeout = clamp(advice?.['timeout'], options.maxClientTimeout) ?? timing.timeout
+  // What was lost is sent again at once, unless that has been tried before.
+  message.holdFor = first ? 0 : session.owes ? Math.min(timeout, session.pause) : timeout
 
   const { told } = session
   if (first || advice !== undefined || told === undefined ||
@@ -33,27 +35,6 @@ function accept (server: CometDServer, session: ServerSession, message: ServerMe
     reply.advice = { ...server.advice('retry', interval, timing), ...reply.advice }
   }
   session.told = { timeout: timing.timeout, interval, connectionType }
-}
-
-/** Completes the reply to a connect that was held and is let go. */
-export function settle (server: CometDServer, session: ServerSession, message: ServerMessage, cause: ReleaseCause): void {
-  const { reply } = message
-  switch (cause) {
-    case 'authentication':
-      return askAgain(session, message)
-    case 'removed':
-      reply.advice = { ...reply.advice, ...server.advice('none') }
-      break
-    case 'closed':
-      reply.advice = { ...reply.advice, ...server.adviceOnClose }
-      break
-    case 'expelled':
-      return unknownSession(server, message)
-    case 'identityExpired':
-    case 'revoked':
-      message.refuse(errorOfEnd(cause))
-      reply.advice = server.advice('none')
-  }
 }
 
 // What a client asks for counts only within the server's bounds (B32, B33).

@@ -1,7 +1,8 @@
 import { andThen, type Awaitable } from '../awaitable.js'
 import type { MessageContext } from '../context.js'
+import { isOver } from '../endings.js'
 import type { ServerMessage } from '../message.js'
-import { expiredAlready, identify } from '../identity.js'
+import { countFailure, expiredAlready, identify } from '../identity.js'
 import { refusal } from '../policy.js'
 import type { CometDServer } from '../server.js'
 import type { ServerSession } from '../session.js'
@@ -24,9 +25,11 @@ export function handshake (server: CometDServer, session: ServerSession, message
   const identified = identify(server, session, message, context)
   const refused = andThen(identified, error => error ?? refusal(server.guests, server.policy, 'canHandshake', [session, message], DENIED, context))
   return andThen(refused, error => {
+    if (isOver(server, session, message)) return
     error ??= expiredAlready(session)
     const limit = server.sessions.limitFor(session)
     error ??= limit && `403:${limit}:handshake_denied`
+    if (error === DENIED && !session.local) countFailure(server, session)
     if (error !== undefined) return refuse(server, message, error)
     server.sessions.add(session, message, context)
     // A listener may have ended it.
@@ -39,7 +42,8 @@ export function handshake (server: CometDServer, session: ServerSession, message
 }
 
 function negotiate (server: CometDServer, { version, supportedConnectionTypes }: ServerMessage): string | undefined {
-  if (typeof version !== 'string' || !VERSION_GRAMMAR.test(version)) return '400::version_invalid'
+  // Clients that write it as a number exist.
+  if ((typeof version !== 'string' && typeof version !== 'number') || !VERSION_GRAMMAR.test(String(version))) return '400::version_invalid'
   if (!Array.isArray(supportedConnectionTypes)) return '400::connection_types_invalid'
   if (!server.connectionTypes.some(type => supportedConnectionTypes.includes(type))) return '400::connection_types_unsupported'
   return undefined
