@@ -1,5 +1,6 @@
 import { type Awaitable, andThen, everyInTurn } from './awaitable.js'
 import type { ServerChannel } from './channel.js'
+import { now } from './guests.js'
 import type { ServerMessage } from './message.js'
 import type { ServerSession } from './session.js'
 
@@ -34,7 +35,7 @@ export function replacePattern (pattern: RegExp, replacement: string | null): Da
 /** A filter that has every string of the data, at any depth, pass `change`; `undefined` deletes the message. */
 export function filterStrings (change: (text: string) => string | undefined): DataFilter {
   const pass = (value: unknown): unknown => {
-    if (typeof value === 'string') return change(value)
+    if (typeof value === 'string') return now('the function of filterStrings', change(value))
     if (Array.isArray(value)) {
       const items = value.map(pass)
       return items.some((item, i) => item === undefined && value[i] !== undefined) ? undefined : items

@@ -83,8 +83,9 @@ function answer (server: CometDServer, session: ServerSession, message: ServerMe
 
 function outcomeOf (result: unknown): { successful: boolean, data: unknown } {
   if (result instanceof RemoteCallFailure) return { successful: false, data: result.data ?? null }
-  // Of what the application did not mean to tell, nothing is told.
-  if (result instanceof Failure) return { successful: false, data: { class: 'Error', message: result.error } }
+  // Of what the application did not mean to tell, nothing is told. No field is called `class`: clients in Java take its value for
+  // a type to be loaded, and throw the whole answer away if they cannot.
+  if (result instanceof Failure) return { successful: false, data: { message: result.error } }
   return { successful: true, data: result ?? null }
 }
 

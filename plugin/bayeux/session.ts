@@ -401,6 +401,7 @@ export class ServerSession {
 
   /** Keeps what its client is sent until that acknowledges it; messages then leave with the answers to connects only. @internal */
   keepUntilAcknowledged (): void {
+    this.#metaConnectDeliveryOnly = true
     this.#backlog ??= new Backlog()
   }
 

@@ -1,5 +1,6 @@
 import { TimestampOptions as schema } from '../../schemas/extensions.js'
 import type { ServerExtension } from '../bayeux/extensions.js'
+import { now } from '../bayeux/guests.js'
 import type { OutgoingMessage, Reply } from '../bayeux/message.js'
 import type { CometDServer } from '../bayeux/server.js'
 import type { ServerSession } from '../bayeux/session.js'
@@ -27,6 +28,6 @@ export class TimestampExtension implements ServerExtension {
   }
 
   outgoing (_server: CometDServer, _sender: ServerSession | null, _session: ServerSession | null, message: OutgoingMessage | Reply): void {
-    message['timestamp'] ??= this.#format(new Date())
+    message['timestamp'] ??= now('format', this.#format(new Date()))
   }
 }

@@ -31,6 +31,8 @@ export const GOING_AWAY = 1001
 export const CLOSED = 'server closed'
 
 const NO_FRAMES: readonly Frame[] = []
+// Bytes: the answer to a connect with advice and what extensions add.
+const ROOM_FOR_REPLIES = 1_024
 // Bytes that any client takes.
 const SMALL = 16_384
 const NORMAL = 1000
@@ -312,7 +314,9 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   #send (bytes = this.#options.bytesPerFrame): void {
     const session = this.#mayTake ? this.#session : undefined
     const replies = this.#replies
-    const frames = session?.take(replies, this.#context, bytes) ?? NO_FRAMES
+    // Events and the reply that confirms them are to come together or not at all.
+    const room = replies.length === 0 ? bytes : bytes - Math.min(ROOM_FOR_REPLIES, bytes / 2)
+    const frames = session?.take(replies, this.#context, room) ?? NO_FRAMES
     if (session?.pushes && session.queueLength > 0) return this.#writeEvents(frames)
     this.#answersConnect = false
     this.#replies = []

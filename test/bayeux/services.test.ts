@@ -84,7 +84,7 @@ t.test('a remote call that fails tells what its handler means to tell, and nothi
     const replies = await client.send({ channel: `/service/${name}`, data: 1 })
     await clock.tickAsync(1_100)
     const messages = [...replies, ...name === 'slow' ? await answer : []]
-    t.strictSame(messages.find(({ data }) => data)?.['data'], { class: 'Error', message: error })
+    t.strictSame(messages.find(({ data }) => data)?.['data'], { message: error })
     t.equal(messages.find(({ data }) => data)?.['successful'], false)
     t.notMatch(JSON.stringify(messages), 'secret')
     if (name !== 'slow') client.session.deliver(null, '/a', 1)
@@ -99,7 +99,7 @@ t.test('a slow remote call does not keep others waiting, but each client has a l
   cometd.remoteCall('slow', async () => await new Promise(resolve => answers.push(resolve)))
   const client = await open()
   for (let i = 0; i < 2; i++) t.equal((await client.send({ channel: '/service/slow', data: i })).length, 1)
-  t.match(await client.send({ channel: '/service/slow', data: 2 }), [{ successful: false, data: { class: 'Error', message: '503:max_remote_calls:call_denied' } }, { successful: true }])
+  t.match(await client.send({ channel: '/service/slow', data: 2 }), [{ successful: false, data: { message: '503:max_remote_calls:call_denied' } }, { successful: true }])
   for (const answer of answers) answer('done')
   await turn()
   t.match(await client.connect(), [{ id: '3', data: 'done' }, { id: '4', data: 'done' }, {}])

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AcknowledgedMessagesExtension } from '../../plugin/index.js'
-import { type Client, once, start, type Wire } from '../helpers/harness.js'
+import { type Client, once, start, turn, type Wire } from '../helpers/harness.js'
 import { SocketClient } from '../helpers/socket.js'
 
 const options = { extensions: { acknowledgement: true } }
@@ -92,30 +92,93 @@ t.test('an answer that fails on its way is repaired, whether or not the client h
 })
 
 t.test('a client that never acknowledges keeps no more alive than a queue may', async t => {
-  for (const limit of [{ maxQueue: 3 }, { maxQueueBytes: 200 }]) {
+  for (const limit of [{ maxQueue: 3 }, { maxQueueBytes: 150 }]) {
     const { cometd, client } = await start(t, { ...options, ...limit })
     const one = client()
     await one.handshake({ ext: { ack: true } })
     await one.connect({ ext: { ack: 0 } })
     const { session } = one
-    for (let i = 0; i < 8 && !session.removed; i++) {
-      session.deliver(null, '/a', 'x'.repeat(20))
+    for (let i = 0; i < 3; i++) {
+      t.equal(session.deliver(null, '/a', 'x'.repeat(20)), true)
       await one.connect()
     }
+    t.equal(session.deliver(null, '/a', 'x'.repeat(20)), false)
     t.ok(session.removed)
     t.equal(cometd.getServerSession(one.clientId), undefined)
+
+    // There is nothing in the queue that could be dropped.
+    const other = client()
+    await other.handshake({ ext: { ack: true } })
+    await other.connect({ ext: { ack: 0 } })
+    other.session.addListener('queueMaxed', () => 'dropOldest')
+    for (let i = 0; i < 4; i++) other.session.deliver(null, '/a', String(i).repeat(20))
+    t.strictSame((await other.connect({ ext: { ack: 1 } })).map(({ data }) => data?.[0]), ['1', '2', '3', undefined])
+    t.equal(other.session.deliver(null, '/a', 'x'.repeat(20)), false)
+    t.notOk(other.session)
   }
 })
 
-t.test('nonsense in ext.ack acknowledges nothing', async t => {
+t.test('a client that acknowledges nothing is sent it again less and less often, and no more than fits into an answer', async t => {
+  const { client, clock } = await start(t, { ...options, highWaterMark: 2_000 })
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  for (let i = 0; i < 100; i++) one.session.deliver(null, '/a', String(i).padEnd(500))
+  for (let i = 0; i < 4; i++) {
+    const messages = await one.connect({ ext: { ack: 1 } })
+    t.strictSame(messages.map(({ data, ext }) => data?.trim() ?? ext.ack), ['0', '1', '2', i + 2])
+  }
+  let bytes = 0
+  for (const pause of [100, 200, 400, 800]) {
+    const { answer } = await one.hold({ ext: { ack: 1 } })
+    one.session.deliver(null, '/a', 'what is new waits, too')
+    await turn()
+    clock.tick(pause - 50)
+    t.ok(one.session.held)
+    clock.tick(100)
+    bytes += JSON.stringify(await answer).length
+  }
+  t.ok(bytes < 4 * 2_500)
+  t.match(await one.connect({ ext: { ack: 9 } }), [{ data: /^3/ }, { data: /^4/ }, { data: /^5/ }, {}], 'once it acknowledges, it is served as ever')
+})
+
+t.test('what is sent again is the text that was sent first, although the object has changed', async t => {
   const { client } = await start(t, options)
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  const live = { price: 1 }
+  one.session.deliver(null, '/a', live)
+  live.price = 2
+  t.match(await one.connect({ ext: { ack: 1 } }), [{ data: { price: 1 } }, {}])
+  live.price = 3
+  t.match(await one.connect({ ext: { ack: 1 } }), [{ data: { price: 1 } }, {}])
+})
+
+t.test('what was acknowledged is not kept', async t => {
+  const { client } = await start(t, options)
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  t.equal(one.session.owes, false)
+  one.session.deliver(null, '/a', 1)
+  await one.connect({ ext: { ack: 1 } })
+  t.equal(one.session.owes, true)
+  await one.hold({ ext: { ack: 2 } })
+  t.equal(one.session.owes, false)
+})
+
+t.test('nonsense in ext.ack acknowledges nothing', async t => {
+  const { client, clock } = await start(t, options)
   const one = client()
   await one.handshake({ ext: { ack: true } })
   await connect(one, 0)
   one.session.deliver(null, '/a', 1)
   await connect(one, 1)
   for (const ack of ['2', null, {}, -1, NaN]) {
-    t.equal((await one.connect({ ext: { ack } }))[0]?.['data'], 1)
+    const answer = one.connect({ ext: { ack } })
+    const time = setInterval(() => clock.tick(100), 5)
+    t.equal((await answer.finally(() => clearInterval(time)))[0]?.['data'], 1)
   }
 })
 
