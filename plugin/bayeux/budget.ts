@@ -23,9 +23,9 @@ export class Budget {
     this.#spent = Math.min(this.#spent + amount, 11 * burst)
   }
 
-  /** How long it takes until one more may be spent, in ms. */
-  wait (rate: number, burst: number): number {
-    return Math.max(0, Math.ceil((this.#spent + 1 - burst) / rate * 1_000))
+  /** How long it takes until `amount` may be spent, in ms. */
+  wait (amount: number, rate: number, burst: number): number {
+    return Math.max(0, Math.ceil((this.#spent + Math.min(amount, burst) - burst) / rate * 1_000))
   }
 }
 
@@ -57,6 +57,7 @@ export class PublishBudget {
   readonly #bytes = new Budget()
   // There may be as many refused messages as others: who sends more does not listen.
   readonly #refused = new Budget()
+  #refusedBytes = 0
   #heedless = false
 
   constructor (limits: PublishLimits) {
@@ -68,16 +69,16 @@ export class PublishBudget {
     return this.#heedless
   }
 
-  /** How long its client had better wait, in ms. */
+  /** How long it takes until what was refused last would not be, in ms. */
   get wait (): number {
     const { maxPublishRate, maxPublishBurst, maxPublishByteRate, maxPublishByteBurst } = this.#limits
-    return Math.max(this.#messages.wait(maxPublishRate, maxPublishBurst), this.#bytes.wait(maxPublishByteRate, maxPublishByteBurst))
+    return Math.max(this.#messages.wait(1, maxPublishRate, maxPublishBurst), this.#bytes.wait(this.#refusedBytes, maxPublishByteRate, maxPublishByteBurst))
   }
 
   /** Spends one message of that many bytes. Gives the limit that is in the way, if one is. */
   spend (bytes: number, now: number): string | undefined {
     const { maxPublishRate, maxPublishBurst } = this.#limits
-    if (!this.#messages.has(1, maxPublishRate, maxPublishBurst, now)) return this.#refuse('max_publish_rate', now)
+    if (!this.#messages.has(1, maxPublishRate, maxPublishBurst, now)) return this.#refuse('max_publish_rate', bytes, now)
     const limit = this.spendBytes(bytes, now)
     if (limit === undefined) this.#messages.spend(1, maxPublishRate, maxPublishBurst, now)
     return limit
@@ -86,10 +87,11 @@ export class PublishBudget {
   /** Spends bytes that a message takes beside those that it came with. */
   spendBytes (bytes: number, now: number): string | undefined {
     const { maxPublishByteRate, maxPublishByteBurst } = this.#limits
-    return this.#bytes.spend(bytes, maxPublishByteRate, maxPublishByteBurst, now) ? undefined : this.#refuse('max_publish_byte_rate', now)
+    return this.#bytes.spend(bytes, maxPublishByteRate, maxPublishByteBurst, now) ? undefined : this.#refuse('max_publish_byte_rate', bytes, now)
   }
 
-  #refuse (limit: string, now: number): string {
+  #refuse (limit: string, bytes: number, now: number): string {
+    this.#refusedBytes = bytes
     const { maxPublishRate, maxPublishBurst } = this.#limits
     if (!this.#refused.spend(1, maxPublishRate, maxPublishBurst, now)) this.#heedless = true
     return limit
