@@ -8,7 +8,7 @@ import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
 
 // Compression costs memory for each socket, and CPU for each message and socket: these settings keep both small.
-const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true, clientNoContextTakeover: true }
+const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true }
 
 const listening = new WeakSet<RawServerBase>()
 
