@@ -5,10 +5,14 @@ import type { IncomingMessage, Server } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { errors } from './errors.js'
+import { asksForWebSocket } from './neighbours.js'
 import type { CheckedOptions } from './options.js'
 
 // Compression costs memory for each socket, and CPU for each message and socket: these settings keep both small.
 const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true }
+
+/** The constraint of a route that takes upgrade requests only. Others with the same URL are left to the application. */
+export const UPGRADE = { cometdUpgrade: 'websocket' } as const
 
 const listening = new WeakSet<RawServerBase>()
 
@@ -25,6 +29,7 @@ export async function addUpgrades (fastify: FastifyInstance, options: CheckedOpt
   const { transports, perMessageDeflate, protocol } = options.registration
   if (!transports.includes('websocket')) return
   const maxPayload = maxMessageSize(fastify, options)
+  if (!fastify.hasConstraintStrategy('cometdUpgrade')) fastify.addConstraintStrategy({ name: 'cometdUpgrade', storage: () => new Map(), deriveConstraint: upgradeOf })
   if (fastify.hasDecorator('websocketServer')) {
     if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
     if (protocol !== undefined) throw new errors.COMETD_ERR_OPTION_INVALID('protocol', 'the application has registered @fastify/websocket, with options of its own')
@@ -42,6 +47,11 @@ export async function addUpgrades (fastify: FastifyInstance, options: CheckedOpt
   else closeRefused(fastify, options)
   listening.add(fastify.server)
   await fastify.register(websocket, { options: server })
+}
+
+// Node has `upgrade` in a request; that of injectWS has none. It is no upgrade if nobody is there to take it.
+function upgradeOf (request: IncomingMessage & { upgrade?: boolean }): string | undefined {
+  return request.upgrade !== false && asksForWebSocket(request) ? UPGRADE.cometdUpgrade : undefined
 }
 
 // Nobody reads from a socket whose upgrade was refused: its end would not be noticed. ws ends the timeout when it takes over.

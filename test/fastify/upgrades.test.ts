@@ -132,6 +132,55 @@ t.test('several scopes have a server each, with sockets of their own', async t =
   await app.close()
 })
 
+t.test('WebSocket is offered below the path, too, and what the application has there stays its own', async t => {
+  for (const shared of [false, true]) {
+    const app = bare(t)
+    if (shared) {
+      await app.register(websocket)
+      app.get('/api/cometd/echo', { websocket: true }, ws => { ws.on('message', data => ws.send(String(data))) })
+    }
+    const seen: unknown[] = []
+    app.addHook('onRequest', async request => { if (request.headers.upgrade !== undefined) seen.push([request.url, request.routeOptions.url]) })
+    app.get('/api/cometd/*', async () => 'a file')
+    await app.register(cometd, { prefix: '/api' })
+    await listen(app)
+    for (const path of ['/api/cometd', '/api/cometd/45.0', '/api/cometd/', '/api/cometd/a/b?c=/d']) {
+      const client = await SocketClient.open(app, { path })
+      t.match(await client.handshake(), { successful: true }, path)
+      client.ws.close()
+      await client.closed
+    }
+    t.strictSame(seen, [
+      ['/api/cometd', '/api/cometd'], ['/api/cometd/45.0', '/api/cometd/*'], ['/api/cometd/', '/api/cometd/*'], ['/api/cometd/a/b?c=/d', '/api/cometd/*']
+    ], 'hooks see what was asked for')
+    for (const path of ['/api/cometd/45.0', '/api/cometd/index.html']) t.equal((await app.inject(path)).body, 'a file')
+
+    const ws = await app.injectWS('/api/cometd/45.0')
+    ws.send('{"channel":"/a"}')
+    t.match(JSON.parse(String((await nodeOnce(ws, 'message'))[0])), [{ error: '402::session_unknown' }])
+    ws.terminate()
+
+    if (!shared) continue
+    const echo = await SocketClient.open(app, { path: '/api/cometd/echo' })
+    echo.raw('[{"id":"e"}]')
+    t.strictSame(await echo.reply('e'), { id: 'e' })
+  }
+})
+
+t.test('below the path, constraints of the routes hold, and callback-polling is beside', async t => {
+  const app = bare(t)
+  await app.register(cometd, { transports: ['websocket', 'callback-polling'], routeOptions: { constraints: { host: 'chat.example' } } })
+  t.equal(await refusal(app, { host: 'other.example' }, '/cometd/45.0'), 404)
+  const client = await SocketClient.open(app, { path: '/cometd/45.0', headers: { host: 'chat.example' } })
+  t.match(await client.handshake(), { successful: true })
+  const plain = await app.inject({ url: '/cometd/connect?jsonp=no+name&message=%5B%5D', headers: { host: 'chat.example' } })
+  t.match(plain.json(), { code: 'COMETD_ERR_CALLBACK_INVALID' })
+
+  const polling = bare(t)
+  await polling.register(cometd, { transports: ['long-polling'] })
+  t.equal(await refusal(polling, {}, '/cometd/45.0'), 404)
+})
+
 t.test('injectWS reaches the server without a port', async t => {
   const { app } = await start(t)
   await app.ready()
