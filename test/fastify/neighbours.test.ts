@@ -7,6 +7,7 @@ import { EventEmitter, once as nodeOnce } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Server as SocketIo } from 'socket.io'
 import { io } from 'socket.io-client'
@@ -285,6 +286,20 @@ t.test('curl publishes with --http2', { skip: !String(curl.stdout).includes('HTT
   const [published] = await send(JSON.stringify([{ channel: '/service/curl', data: 'x'.repeat(100_000), clientId: reply?.['clientId'] }]), '--header', 'Expect: 100-continue')
   t.match(published, { successful: true })
   t.equal(String(await heard).length, 100_000)
+  await unharmed(t, app)
+})
+
+const java = spawnSync('java', ['--version'])
+t.test('the HttpClient of Java publishes', { skip: java.error !== undefined && process.env['CI'] !== 'true' && 'there is no java' }, async t => {
+  const { app, origin } = await house(t)
+  const sizes: number[] = []
+  app.cometd.createServerChannel('/java').addListener('message', (_session, _channel, { data }) => { sizes.push((data as string).length) })
+  const upgrades: unknown[] = []
+  app.server.on('request', (request: IncomingMessage) => { upgrades.push(request.headers.upgrade) })
+  const { stdout } = await promisify(execFile)('java', [fileURLToPath(new URL('Publish.java', import.meta.url)), `${origin}/cometd`])
+  t.match(stdout.split('\n'), [/^200 HTTP_1_1 .*successful":true/, /^200 HTTP_1_1 .*successful":true/, /^200 HTTP_1_1 .*successful":true/, /^200 HTTP_1_1 .*successful":true/])
+  t.strictSame(sizes, [20_000, 40_000, 60_000])
+  t.ok(upgrades.includes('h2c'))
   await unharmed(t, app)
 })
 
