@@ -6,6 +6,8 @@ export const errors = {
   COMETD_ERR_OPTION_INVALID: createError('COMETD_ERR_OPTION_INVALID', "option '%s': %s", 500, TypeError),
   /** The plugin was registered a second time in the same scope. */
   COMETD_ERR_ALREADY_REGISTERED: createError('COMETD_ERR_ALREADY_REGISTERED', 'fastify-cometd is already registered in this scope', 500),
+  /** The application added a route that takes WebSockets, without @fastify/websocket. Thrown where the route is added. */
+  COMETD_ERR_WEBSOCKET_MISSING: createError('COMETD_ERR_WEBSOCKET_MISSING', "the route '%s' takes WebSockets: register @fastify/websocket before fastify-cometd", 500),
   /** The application used a channel name that is not one. */
   COMETD_ERR_CHANNEL_INVALID: createError('COMETD_ERR_CHANNEL_INVALID', "'%s' is not a channel name", 500, TypeError),
   /** The application published to a meta, service or wildcard channel, or delivered on a meta or wildcard channel. */

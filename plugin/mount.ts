@@ -58,14 +58,17 @@ export async function mount (fastify: FastifyInstance, options: CheckedOptions, 
   const transports = options.registration.transports.map(name => build[name]())
   for (const transport of transports) server.addTransport(transport)
 
-  await addUpgrades(fastify, options)
   await fastify.register(async scope => {
     addContentTypes(scope, readJson, server.options)
     addPostRoutes(scope, options, transports)
-    addGetRoutes(scope, options, transports)
+    // Hooks of @fastify/websocket would cost each POST more than the router does.
+    await scope.register(async inner => {
+      await addUpgrades(fastify, inner, options)
+      addGetRoutes(inner, options, transports)
+      inner.addHook('preClose', async () => await server.close())
+    })
     await addApiDocs(scope, options, request => describeServer(server, surroundings(fastify, options, request)))
     scope.addHook('onReady', async () => warnOfShortTimeouts(scope, options))
-    scope.addHook('preClose', async () => await server.close())
   }, settings)
 }
 

@@ -31,7 +31,7 @@ export interface AsyncApiOptions {
 
 /** What `register(cometd, options)` takes. Docs: docs/options.md. */
 export interface CometDPluginOptions extends Partial<ServerOptions> {
-  /** The routes are `POST path` and `POST path/*`, below `prefix`. Default `/cometd`. */
+  /** The routes are `POST path`, `POST path/*` and `GET path`, below `prefix`; WebSockets may be opened below `path`, too. Default `/cometd`. */
   path?: string
   /** Bytes of a request body. Default: that of the Fastify instance. */
   bodyLimit?: number

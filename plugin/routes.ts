@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler, RouteShorthandOptions } from 'fastify'
+import type { WebSocket } from 'ws'
 import { RequestBody } from '../schemas/message.js'
 import { LONGEST_TIMER } from '../schemas/options.js'
 import { LongPollingRoute } from '../schemas/openapi.js'
@@ -9,7 +10,7 @@ import { CallbackPolling } from './transports/callback-polling.js'
 import { LongPolling } from './transports/long-polling.js'
 import type { Polling } from './transports/polling.js'
 import { WebSocketTransport } from './transports/websocket.js'
-import { gate } from './upgrades.js'
+import { gate, UPGRADE } from './upgrades.js'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 
@@ -44,26 +45,27 @@ export function addPostRoutes (fastify: FastifyInstance, options: CheckedOptions
   fastify.post(below(path), hidden, handler)
 }
 
-/** The routes of WebSocket and callback-polling. A plain GET is answered clearly. */
+/** The routes of WebSocket and callback-polling. A plain GET of `path` is answered clearly. */
 export function addGetRoutes (fastify: FastifyInstance, options: CheckedOptions, transports: Transports): void {
   const callbackPolling = transports.find(transport => transport instanceof CallbackPolling)
   const webSocket = transports.find(transport => transport instanceof WebSocketTransport)
   const handler: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
   const route = { ...getRoute(fastify, options), handler } as const
   const { path } = options.registration
-  fastify.route({
+  const upgraded = {
     ...route,
-    url: path,
     onRequest: [gate(options), ...[route.onRequest ?? []].flat()],
     ...(webSocket !== undefined && {
-      wsHandler: (ws, request) => {
+      wsHandler: (ws: WebSocket, request: FastifyRequest) => {
         // When the application closes, the CometD server says its last words before it closes them.
         fastify.websocketServer.clients.delete(ws)
         webSocket.accept(ws, request)
       }
     })
-  })
-  // Without callback-polling it is the application's: it may serve files there.
+  }
+  fastify.route({ ...upgraded, url: path })
+  // The plain ones below are the application's without callback-polling: it may serve files there.
+  if (webSocket !== undefined) fastify.route({ ...upgraded, url: below(path), constraints: { ...route.constraints, ...UPGRADE } })
   if (callbackPolling !== undefined) fastify.route({ ...route, url: below(path) })
 }
 

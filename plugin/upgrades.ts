@@ -1,16 +1,19 @@
 import websocket, { type WebsocketPluginOptions } from '@fastify/websocket'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { errors } from './errors.js'
+import { internal } from './internals.js'
+import { asksForWebSocket, type Claim, doorOf } from './neighbours.js'
 import type { CheckedOptions } from './options.js'
+import { urlMatch } from './url-match.js'
 
 // Compression costs memory for each socket, and CPU for each message and socket: these settings keep both small.
-const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true, clientNoContextTakeover: true }
+const DEFLATE = { threshold: 1024, concurrencyLimit: 10, serverNoContextTakeover: true }
 
-const listening = new WeakSet<RawServerBase>()
+/** The constraint of a route that takes upgrade requests only. Others with the same URL are left to the application. */
+export const UPGRADE = { cometdUpgrade: 'websocket' } as const
 
 /** Bytes of a WebSocket message. */
 export function maxMessageSize (fastify: FastifyInstance, { registration }: CheckedOptions): number {
@@ -18,43 +21,75 @@ export function maxMessageSize (fastify: FastifyInstance, { registration }: Chec
 }
 
 /**
- * Makes the application take upgrade requests, by @fastify/websocket, unless it does so already.
+ * Makes `scope` take upgrade requests, by @fastify/websocket: that of the application if it has it, else one of the scope's own.
  * @throws COMETD_ERR_OPTION_INVALID if there are options for it, but it belongs to the application
  */
-export async function addUpgrades (fastify: FastifyInstance, options: CheckedOptions): Promise<void> {
-  const { transports, perMessageDeflate, protocol } = options.registration
-  if (!transports.includes('websocket')) return
+export async function addUpgrades (fastify: FastifyInstance, scope: FastifyInstance, options: CheckedOptions): Promise<void> {
+  if (!options.registration.transports.includes('websocket')) return
+  if (!scope.hasConstraintStrategy('cometdUpgrade')) scope.addConstraintStrategy({ name: 'cometdUpgrade', storage: () => new Map(), deriveConstraint: upgradeOf })
+  // A plugin further up leaves the decorators of the instance, but those of requests stay in its own scope.
+  if (fastify.hasDecorator('websocketServer') && fastify.hasRequestDecorator('ws')) checkShared(fastify, options)
+  else await addOwn(fastify, scope, options)
+}
+
+// Node has `upgrade` in a request; that of injectWS has none. It is no upgrade if nobody is there to take it.
+function upgradeOf (request: IncomingMessage & { upgrade?: boolean }): string | undefined {
+  return request.upgrade !== false && asksForWebSocket(request) ? UPGRADE.cometdUpgrade : undefined
+}
+
+function checkShared (fastify: FastifyInstance, options: CheckedOptions): void {
+  const { perMessageDeflate, protocol } = options.registration
   const maxPayload = maxMessageSize(fastify, options)
-  if (fastify.hasDecorator('websocketServer')) {
-    if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
-    if (protocol !== undefined) throw new errors.COMETD_ERR_OPTION_INVALID('protocol', 'the application has registered @fastify/websocket, with options of its own')
-    const { maxPayload: shared = 0 } = fastify.websocketServer.options
-    if (shared === 0 || shared > maxPayload) fastify.log.warn({ maxPayload: shared, maxMessageSize: maxPayload }, 'the maxPayload of @fastify/websocket is more than a CometD client may send')
-    return
-  }
+  if (perMessageDeflate !== false) throw new errors.COMETD_ERR_OPTION_INVALID('perMessageDeflate', 'the application has registered @fastify/websocket, with options of its own')
+  if (protocol !== undefined) throw new errors.COMETD_ERR_OPTION_INVALID('protocol', 'the application has registered @fastify/websocket, with options of its own')
+  const { maxPayload: shared = 0 } = fastify.websocketServer.options
+  if (shared === 0 || shared > maxPayload) fastify.log.warn({ maxPayload: shared, maxMessageSize: maxPayload }, 'the maxPayload of @fastify/websocket is more than a CometD client may send')
+}
+
+async function addOwn (fastify: FastifyInstance, scope: FastifyInstance, options: CheckedOptions): Promise<void> {
+  const { path, perMessageDeflate, protocol } = options.registration
+  const emitter = new EventEmitter()
   const server: WebsocketPluginOptions['options'] = {
-    maxPayload,
+    maxPayload: maxMessageSize(fastify, options),
     ...(protocol !== undefined && { handleProtocols: () => protocol }),
-    perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) }
+    perMessageDeflate: perMessageDeflate === false ? false : { ...DEFLATE, ...(perMessageDeflate as object) },
+    // The upgrade requests of the HTTP server are not all ours.
+    server: emitter as Server
   }
-  // Of several scopes with a plugin of their own one takes the upgrade requests. All know such a request when they see it.
-  if (listening.has(fastify.server)) server.server = new EventEmitter() as Server
-  else closeRefused(fastify, options)
-  listening.add(fastify.server)
-  await fastify.register(websocket, { options: server })
+  // When the application closes, nothing comes in any more before the rest is closed: hooks run in the order in which they are added.
+  claim(scope, { covers: urlMatch(scope, `${scope.prefix}/${path}`), emitter })
+  closeRefused(scope, emitter, options)
+  // In the scope, its hooks run for our routes only.
+  await scope.register(websocket, { options: server })
+  fastify.decorate('websocketServer', scope.websocketServer)
+  fastify.decorate('injectWS', scope.injectWS)
+  fastify.addHook('onRoute', function ({ url, websocket, wsHandler }) {
+    // @fastify/websocket of the application may be in the scope of the route.
+    if ((websocket || wsHandler) && !this.hasRequestDecorator('ws')) throw new errors.COMETD_ERR_WEBSOCKET_MISSING(url)
+  })
+}
+
+function claim (scope: FastifyInstance, claim: Claim): void {
+  const door = doorOf(scope.server)
+  door.add(claim)
+  scope.addHook('preClose', async () => door.remove(claim))
+  // For `localhost`, Fastify makes a server for each of its addresses, which passes all upgrade requests on.
+  scope.addHook('onListen', async () => {
+    for (const server of internal<EventEmitter[]>(scope, 'fastify.serverBindings', [])) door.watch(server)
+  })
 }
 
 // Nobody reads from a socket whose upgrade was refused: its end would not be noticed. ws ends the timeout when it takes over.
-function closeRefused (fastify: FastifyInstance, { server }: CheckedOptions): void {
+function closeRefused (scope: FastifyInstance, emitter: EventEmitter, { server }: CheckedOptions): void {
   const waiting = new Set<Socket>()
-  fastify.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
-    // One of injectWS is a stream.
+  emitter.on('upgrade', ({ socket }: IncomingMessage) => {
+    // A request of injectWS has none.
     if (!(socket instanceof Socket)) return
     waiting.add(socket)
     socket.setTimeout(server.handshakeTimeout, () => socket.destroy())
     socket.on('close', () => waiting.delete(socket))
   })
-  fastify.addHook('preClose', async () => { for (const socket of waiting) if (socket.timeout !== 0) socket.destroy() })
+  scope.addHook('preClose', async () => { for (const socket of waiting) if (socket.timeout !== 0) socket.destroy() })
 }
 
 /** Lets through the upgrade requests that may become a WebSocket. */

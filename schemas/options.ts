@@ -82,7 +82,7 @@ export const ServerOptions = Type.Object({
 
 /** Options that are read once, when the plugin is registered. */
 export const RegistrationOptions = Type.Object({
-  path: Type.String({ default: '/cometd', pattern: '^/([^*:]*[^*:/])?$', description: 'The routes are `POST path`, `POST path/*` and `GET path`, below `prefix`' }),
+  path: Type.String({ default: '/cometd', pattern: '^/([^*:]*[^*:/])?$', description: 'The routes are `POST path`, `POST path/*` and `GET path`, below `prefix`; WebSockets may be opened below `path`, too' }),
   transports: Type.Array(Type.Union([Type.Literal('websocket'), Type.Literal('long-polling'), Type.Literal('callback-polling')]), { default: ['websocket', 'long-polling'], minItems: 1, uniqueItems: true, description: 'The transports, as they are offered in `supportedConnectionTypes`. Read docs/security.md before you add `callback-polling`' }),
   bodyLimit: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a request body; more: HTTP 413. Default: the `bodyLimit` of the Fastify instance' })),
   maxMessageSize: Type.Optional(Type.Integer({ minimum: 1, description: 'Bytes of a WebSocket message; more: the socket is closed with 1009. Default: `bodyLimit`' })),

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import cometd, { type CometDPluginOptions, createCometDServer, type StandaloneCometDServer } from '../../plugin/index.js'
 import { memoryLog, once, start, turn } from '../helpers/harness.js'
-import { listen, post } from '../helpers/http.js'
+import { listen } from '../helpers/http.js'
 import { SocketClient } from '../helpers/socket.js'
 
 // The status with which an upgrade request is refused.
@@ -39,30 +39,29 @@ t.test("the application's onRequest hooks guard the upgrade", async t => {
   t.match(await one.publish('/a', 1), { successful: true })
 })
 
-t.test('upgrade requests that are refused leave no socket behind, whoever refuses them', async t => {
+t.test('upgrade requests of ours that are refused leave no socket behind, whoever refuses them', async t => {
   const refuseAll = async (handshakeTimeout: number): Promise<{ app: FastifyInstance, closed: Promise<void> }> => {
     const app = bare(t)
     app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'before') return await reply.code(401).send() })
-    await app.register(cometd, { handshakeTimeout })
+    await app.register(cometd, { handshakeTimeout, prefix: '/tenants/:id(^[0-9]+$)' })
     app.addHook('onRequest', async (request, reply) => { if (request.headers['x-when'] === 'after') return await reply.code(401).send() })
     await listen(app)
     const closed = new Promise<void>(resolve => {
       let count = 0
       app.server.on('connection', socket => socket.on('close', () => { if (++count === 5) resolve() }))
     })
-    t.equal(await refusal(app, { 'x-when': 'before' }), 401)
-    t.equal(await refusal(app, { 'x-when': 'after' }), 401)
-    t.equal(await refusal(app, { origin: 'https://evil.example' }), 403)
-    t.equal(await refusal(app, {}, '/elsewhere'), 404)
-    const upgrade = { connection: 'upgrade', upgrade: 'other' }
-    t.equal((await post(app.listeningOrigin + '/cometd', '[{"channel":"/a"}]', upgrade).response).status, 400, 'a POST')
+    t.equal(await refusal(app, { 'x-when': 'before' }, '/tenants/1/cometd'), 401)
+    t.equal(await refusal(app, { 'x-when': 'after' }, '/tenants/1/cometd'), 401)
+    t.equal(await refusal(app, { 'x-when': 'before' }, '/tenants/1/cometd/45.0'), 401)
+    t.equal(await refusal(app, { origin: 'https://evil.example' }, '/tenants/1/cometd'), 403)
+    t.equal(await refusal(app, {}, '/tenants/one/cometd'), 404, 'of which the router knows better')
     return { app, closed }
   }
   const { closed } = await refuseAll(100)
   await closed
 
   const { app, closed: alsoClosed } = await refuseAll(10_000)
-  const one = await SocketClient.join(app)
+  const one = await SocketClient.open(app, { path: '/tenants/1/cometd' })
   await app.close()
   await alsoClosed
   t.equal((await one.closed).code, 1001)
@@ -130,6 +129,85 @@ t.test('several scopes have a server each, with sockets of their own', async t =
     t.strictSame(client.events('/service/name'), [prefix])
   }
   await app.close()
+})
+
+t.test('WebSocket is offered below the path, too, and what the application has there stays its own', async t => {
+  for (const shared of [false, true]) {
+    const app = bare(t)
+    if (shared) {
+      await app.register(websocket)
+      app.get('/api/cometd/echo', { websocket: true }, ws => { ws.on('message', data => ws.send(String(data))) })
+    }
+    const seen: unknown[] = []
+    app.addHook('onRequest', async request => { if (request.headers.upgrade !== undefined) seen.push([request.url, request.routeOptions.url]) })
+    app.get('/api/cometd/*', async () => 'a file')
+    await app.register(cometd, { prefix: '/api' })
+    await listen(app)
+    for (const path of ['/api/cometd', '/api/cometd/45.0', '/api/cometd/', '/api/cometd/a/b?c=/d']) {
+      const client = await SocketClient.open(app, { path })
+      t.match(await client.handshake(), { successful: true }, path)
+      client.ws.close()
+      await client.closed
+    }
+    t.strictSame(seen, [
+      ['/api/cometd', '/api/cometd'], ['/api/cometd/45.0', '/api/cometd/*'], ['/api/cometd/', '/api/cometd/*'], ['/api/cometd/a/b?c=/d', '/api/cometd/*']
+    ], 'hooks see what was asked for')
+    for (const path of ['/api/cometd/45.0', '/api/cometd/index.html']) t.equal((await app.inject(path)).body, 'a file')
+
+    const ws = await app.injectWS('/api/cometd/45.0')
+    ws.send('{"channel":"/a"}')
+    t.match(JSON.parse(String((await nodeOnce(ws, 'message'))[0])), [{ error: '402::session_unknown' }])
+    ws.terminate()
+
+    if (!shared) continue
+    const echo = await SocketClient.open(app, { path: '/api/cometd/echo' })
+    echo.raw('[{"id":"e"}]')
+    t.strictSame(await echo.reply('e'), { id: 'e' })
+  }
+})
+
+t.test('below the path, constraints of the routes hold, and callback-polling is beside', async t => {
+  const app = bare(t)
+  await app.register(cometd, { transports: ['websocket', 'callback-polling'], routeOptions: { constraints: { host: 'chat.example' } } })
+  t.equal(await refusal(app, { host: 'other.example' }, '/cometd/45.0'), 404)
+  const client = await SocketClient.open(app, { path: '/cometd/45.0', headers: { host: 'chat.example' } })
+  t.match(await client.handshake(), { successful: true })
+  const plain = await app.inject({ url: '/cometd/connect?jsonp=no+name&message=%5B%5D', headers: { host: 'chat.example' } })
+  t.match(plain.json(), { code: 'COMETD_ERR_CALLBACK_INVALID' })
+
+  const polling = bare(t)
+  await polling.register(cometd, { transports: ['long-polling'] })
+  t.equal(await refusal(polling, {}, '/cometd/45.0'), 404)
+})
+
+t.test('several paths may contain each other', async t => {
+  const app = bare(t)
+  const names = ['/', '/cometd', '/cometd/inner']
+  for (const path of names) {
+    await app.register(async scope => {
+      await scope.register(cometd, { path })
+      scope.cometd.createServerChannel('/service/name').addListener('message', session => { session?.deliver(null, '/service/name', path) })
+    })
+  }
+  await listen(app)
+  for (const [url, name] of [['/', '/'], ['/a', '/'], ['/cometd/a', '/cometd'], ['/cometd/inner', '/cometd/inner'], ['/cometd/inner/a', '/cometd/inner'], ['/cometd/innermost', '/cometd']] as const) {
+    const client = await SocketClient.open(app, { path: url })
+    const { clientId } = await client.handshake()
+    client.raw([{ id: 'x', channel: '/service/name', data: 1, clientId }])
+    await client.reply('x')
+    t.strictSame(client.events('/service/name'), [name], url)
+  }
+})
+
+t.test('a plugin below another one has sockets, and options for them, of its own', async t => {
+  const app = bare(t)
+  await app.register(cometd)
+  await app.register(async scope => {
+    await scope.register(cometd, { path: '/strict', protocol: 'bayeux' })
+    t.not(scope.websocketServer, app.websocketServer)
+  })
+  t.equal(await refusal(app, {}, '/strict'), 400)
+  t.ok(await SocketClient.join(app))
 })
 
 t.test('injectWS reaches the server without a port', async t => {

@@ -1,6 +1,8 @@
 import { once as nodeOnce } from 'node:events'
 import t from 'tap'
 import { memoryLog, once, start } from '../helpers/harness.js'
+import { listen } from '../helpers/http.js'
+import { RawClient, WEBSOCKET, written } from '../helpers/raw.js'
 import { SocketClient } from '../helpers/socket.js'
 
 const handshake = { channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['websocket'] }
@@ -135,6 +137,25 @@ t.test('permessage-deflate is off, and bounded when it is on', async t => {
 
   const { app: tuned } = await start(t, { perMessageDeflate: { threshold: 10 } })
   t.match(tuned.websocketServer.options.perMessageDeflate, { threshold: 10, concurrencyLimit: 10 })
+})
+
+t.test('what a client was not asked for is not asked of it: its context is given up if it has offered that', async t => {
+  const { app } = await start(t, { perMessageDeflate: true })
+  const origin = await listen(app)
+  const agreed = async (offer: string): Promise<string[]> => {
+    const client = await RawClient.open(t, origin)
+    const { status, headers } = await client.send(written('GET /cometd', `${WEBSOCKET}Sec-WebSocket-Extensions: ${offer}\r\n`))
+    t.equal(status, 101)
+    return (headers['sec-websocket-extensions'] as string).split('; ').sort()
+  }
+  t.strictSame(await agreed('permessage-deflate'), ['permessage-deflate', 'server_no_context_takeover'])
+  t.strictSame(await agreed('permessage-deflate; client_max_window_bits'), ['permessage-deflate', 'server_no_context_takeover'])
+  t.strictSame(await agreed('permessage-deflate; client_no_context_takeover'), ['client_no_context_takeover', 'permessage-deflate', 'server_no_context_takeover'])
+
+  // Messages of a client that keeps its context are understood.
+  const keeping = await SocketClient.join(app, { perMessageDeflate: { threshold: 0 } })
+  t.notMatch(keeping.ws.extensions, 'client_no_context_takeover')
+  for (let i = 0; i < 3; i++) t.match(await keeping.publish('/a', 'x'.repeat(2_000)), { successful: true })
 })
 
 t.test('a client that leaves out the closing handshake is let go', async t => {
