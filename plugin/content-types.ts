@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import createError from '@fastify/error'
 import type { ServerOptions } from '../schemas/options.js'
 import { errors } from './errors.js'
+import type { CheckedOptions } from './options.js'
+import { checkOrigin } from './origins.js'
 import { noteBytes, readParameters, type ReadJson } from './transports/batch.js'
 
 type Done = (err: Error | null, body?: unknown) => void
@@ -14,26 +16,32 @@ const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsu
  * What bodies the routes read: JSON, also under the name `text/json` and without any content type, and forms with `message`
  * parameters (B81). For this scope only; the application's own parsers stay as they are.
  */
-export function addContentTypes (fastify: FastifyInstance, readJson: ReadJson, limits: Limits): void {
-  const parser = (read: (body: string) => unknown) => ((request: FastifyRequest, body: string, done: Done) => {
+export function addContentTypes (fastify: FastifyInstance, { server, registration }: CheckedOptions, readJson: ReadJson): void {
+  // Any page can have a browser send what is no JSON, without asking first.
+  const fromAnywhere = async (request: FastifyRequest): Promise<void> => await checkOrigin(request, registration.allowedOrigins)
+
+  fastify.removeAllContentTypeParsers()
+  fastify.addContentTypeParser<string>(['application/json', 'text/json'], { parseAs: 'string' }, (request, body, done) => {
     noteBytes(request, body)
     let messages: unknown
     try {
-      messages = read(body)
+      messages = readJson(body)
     } catch (err) {
       return done(err as Error)
     }
     done(null, messages)
-  }) as never
-  const json = parser(readJson)
-
-  fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser(['application/json', 'text/json'], { parseAs: 'string' }, json)
-  fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, parser(body => readParameters(new URLSearchParams(body), readJson, limits)))
-  fastify.addContentTypeParser('*', { parseAs: 'string' }, ((request: FastifyRequest, body: string, done: Done) => {
-    if (request.headers['content-type'] === undefined) (json as Parse)(request, body, done)
-    else done(new UnsupportedMediaType())
-  }) as never)
+  })
+  fastify.addContentTypeParser<string>('application/x-www-form-urlencoded', { parseAs: 'string' }, async (request: FastifyRequest, body: string) => {
+    await fromAnywhere(request)
+    noteBytes(request, body)
+    return readParameters(new URLSearchParams(body), readJson, server)
+  })
+  fastify.addContentTypeParser<string>('*', { parseAs: 'string' }, async (request: FastifyRequest, body: string) => {
+    if (request.headers['content-type'] !== undefined) throw new UnsupportedMediaType()
+    await fromAnywhere(request)
+    noteBytes(request, body)
+    return readJson(body)
+  })
 }
 
 /**

@@ -59,7 +59,7 @@ export async function mount (fastify: FastifyInstance, options: CheckedOptions, 
   for (const transport of transports) server.addTransport(transport)
 
   await fastify.register(async scope => {
-    addContentTypes(scope, readJson, server.options)
+    addContentTypes(scope, options, readJson)
     addPostRoutes(scope, options, transports)
     // Hooks of @fastify/websocket would cost each POST more than the router does.
     await scope.register(async inner => {

@@ -10,7 +10,7 @@ import { CallbackPolling } from './transports/callback-polling.js'
 import { LongPolling } from './transports/long-polling.js'
 import type { Polling } from './transports/polling.js'
 import { WebSocketTransport } from './transports/websocket.js'
-import { gate, UPGRADE } from './upgrades.js'
+import { addCookies, gate, UPGRADE } from './upgrades.js'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void
 
@@ -52,9 +52,10 @@ export function addGetRoutes (fastify: FastifyInstance, options: CheckedOptions,
   const handler: Handler = callbackPolling === undefined ? unknownTransport : (request, reply) => callbackPolling.call(request, reply)
   const route = { ...getRoute(fastify, options), handler } as const
   const { path } = options.registration
+  if (webSocket !== undefined) addCookies(fastify, webSocket.browsers)
   const upgraded = {
     ...route,
-    onRequest: [gate(options), ...[route.onRequest ?? []].flat()],
+    onRequest: [gate(options, webSocket?.browsers), ...[route.onRequest ?? []].flat()],
     ...(webSocket !== undefined && {
       wsHandler: (ws: WebSocket, request: FastifyRequest) => {
         // When the application closes, the CometD server says its last words before it closes them.

@@ -7,6 +7,8 @@ import { errors } from './errors.js'
 import { internal } from './internals.js'
 import { asksForWebSocket, type Claim, doorOf } from './neighbours.js'
 import type { CheckedOptions } from './options.js'
+import { checkOrigin } from './origins.js'
+import type { Browsers } from './transports/browser.js'
 import { urlMatch } from './url-match.js'
 
 // Compression costs memory for each socket, and CPU for each message and socket: these settings keep both small.
@@ -92,30 +94,25 @@ function closeRefused (scope: FastifyInstance, emitter: EventEmitter, { server }
   scope.addHook('preClose', async () => { for (const socket of waiting) if (socket.timeout !== 0) socket.destroy() })
 }
 
-/** Lets through the upgrade requests that may become a WebSocket. */
-export function gate ({ registration }: CheckedOptions): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+/** Lets through the upgrade requests that may become a WebSocket. Pages among them get a cookie, if they have none. */
+export function gate ({ registration }: CheckedOptions, browsers: Browsers | undefined): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   const { transports, allowedOrigins, protocol } = registration
   return async request => {
     if (!request.ws) return
     if (!transports.includes('websocket') || !offers(request, protocol)) throw new errors.COMETD_ERR_TRANSPORT_UNKNOWN()
-    if (!await isAllowed(request, allowedOrigins)) throw new errors.COMETD_ERR_ORIGIN_FORBIDDEN()
+    await checkOrigin(request, allowedOrigins)
+    browsers?.issue(request)
   }
+}
+
+/** Has the cookies that pages get go out with the answers to their upgrade requests. */
+export function addCookies ({ websocketServer }: FastifyInstance, browsers: Browsers): void {
+  websocketServer.on('headers', (headers, request) => {
+    const cookie = browsers.issuedTo(request)
+    if (cookie !== undefined) headers.push(`Set-Cookie: ${cookie}`)
+  })
 }
 
 function offers ({ headers }: FastifyRequest, protocol: string | undefined): boolean {
   return protocol === undefined || (headers['sec-websocket-protocol'] ?? '').split(',').some(offered => offered.trim() === protocol)
-}
-
-async function isAllowed (request: FastifyRequest, allowed: CheckedOptions['registration']['allowedOrigins']): Promise<boolean> {
-  const { origin } = request.headers
-  if (typeof allowed === 'function') return await allowed.call(request.server, origin, request)
-  if (origin === undefined || allowed === '*') return true
-  return allowed === 'same-host' ? isSameHost(origin, request.host) : allowed.includes(origin)
-}
-
-function isSameHost (origin: string, host: string): boolean {
-  if (!URL.canParse(origin)) return false
-  const page = new URL(origin)
-  const here = `${page.protocol}//${host}`
-  return URL.canParse(here) && new URL(here).host === page.host
 }

@@ -108,12 +108,12 @@ t.test('a format of timestamps that gives a promise is logged, and the message g
 t.test('a thenable that breaks its promise of never throwing hurts its message only', async t => {
   const { cometd, open } = await start(t)
   const then = (): never => { throw new Error('broken') }
-  cometd.createServerChannel('/a').addListener('message', () => ({ then }) as never) // eslint-disable-line unicorn/no-thenable
+  cometd.createServerChannel('/a').addListener('message', () => ({ then }) as never)
   const one = await open()
   t.match(await one.publish('/a', 1), { successful: false, error: '500::internal_error' })
   const { session } = one
   const { answer } = await one.hold()
-  const thenable = { then: (resolve: (value: number) => void) => { session.deliver(null, '/b', 1); setImmediate(() => { session.deliver(null, '/b', 2); resolve(3) }) } } // eslint-disable-line unicorn/no-thenable
+  const thenable = { then: (resolve: (value: number) => void) => { session.deliver(null, '/b', 1); setImmediate(() => { session.deliver(null, '/b', 2); resolve(3) }) } }
   t.equal(await session.batch(() => thenable), 3)
   t.strictSame((await answer).map(({ data }) => data), [1, 2, undefined], 'batch holds back until it is done')
 })

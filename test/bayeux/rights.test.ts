@@ -191,7 +191,7 @@ t.test('a subscription does not outlive what allowed it: another identity has it
     channels: {
       '/staff': { roles: ['admin'] },
       '/staff/**': { roles: ['admin'] },
-      '/team/{name}': { subscribe: async (request, session, message) => { await turn(); return (session.identity?.['teams'] as string[]).includes(message.parameters['name' as never]) } },
+      '/team/{name}': { subscribe: async (request, session, message) => { await turn(); return (session.identity?.['teams'] as string[]).includes(message.parameters['name'] as string) } },
       '/open': { subscribe: true }
     },
     policy: { identify: (session, message) => (message.ext?.['authentication'] as CometDIdentity | undefined) }
