@@ -12,13 +12,14 @@ import { type Result, type Run, toJson, toTable } from './report.js'
 import { SERVERS, type Finding, type Scenario, type ServerName, type Settings } from './scenario.js'
 import { fanOut, flood, wsFanOut, wsFanOutAck, wsFlood } from './scenarios/broadcast.js'
 import { close } from './scenarios/close.js'
+import { hostile } from './scenarios/hostile.js'
 import { idle } from './scenarios/idle.js'
 import { memory, wsMemory } from './scenarios/memory.js'
 import { publish } from './scenarios/publish.js'
 import { schema } from './scenarios/schema.js'
 import { wsPublish } from './scenarios/ws-publish.js'
 
-const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsFanOutAck, wsPublish, wsFlood, wsMemory, schema]
+const SCENARIOS = [fanOut, publish, flood, memory, idle, close, wsFanOut, wsFanOutAck, wsPublish, wsFlood, wsMemory, schema, ...hostile]
 const RESULTS = join(process.cwd(), 'benchmarks', 'results')
 /** Files that a process has open beside its connections. */
 const OTHER_FILES = 200
@@ -32,15 +33,15 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'boolean', default: false }
   }
 })
-const scenarios = positionals.length === 0 ? SCENARIOS : positionals.map(name => named(name, SCENARIOS))
+const scenarios = positionals.length === 0 ? SCENARIOS : positionals.flatMap(name => named(name, SCENARIOS))
 const servers = options.only.split(',').map(name => oneOf(name, SERVERS))
 const rounds = positive('runs', options.runs)
 const settings: Settings = { seconds: positive('seconds', options.seconds) }
 
-function named (name: string, known: Scenario[]): Scenario {
-  const scenario = known.find(scenario => scenario.name === name)
-  if (scenario === undefined) throw new Error(`no scenario '${name}': there are ${known.map(({ name }) => name).join(', ')}`)
-  return scenario
+function named (name: string, known: Scenario[]): Scenario[] {
+  const scenarios = known.filter(scenario => scenario.name === name || scenario.group === name)
+  if (scenarios.length === 0) throw new Error(`no scenario '${name}': there are ${known.map(({ name }) => name).join(', ')}`)
+  return scenarios
 }
 
 function oneOf (name: string, known: readonly ServerName[]): ServerName {
@@ -64,8 +65,8 @@ function checkOpenFiles ({ name, connections }: Scenario): void {
 }
 
 async function runOnce (scenario: Scenario, name: ServerName): Promise<Finding> {
-  const { transport, holdTimeoutMs } = scenario
-  const server = await ServerProcess.start(name, { transport, holdTimeoutMs })
+  const { transport, holdTimeoutMs, declare = 0 } = scenario
+  const server = await ServerProcess.start(name, { transport, holdTimeoutMs, declare })
   try {
     return await scenario.measure(server, settings)
   } finally {

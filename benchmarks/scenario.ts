@@ -38,6 +38,8 @@ export type Bar = { ratioToRival: number } | { atMost: number } | { atMostAbove:
 
 export interface Scenario {
   name: string
+  /** By which several scenarios are asked for together. */
+  group?: string
   unit: string
   bar?: Bar
   /** Whose figure is held against the bar. Default: that of `OURS`. */
@@ -46,6 +48,8 @@ export interface Scenario {
   servers: readonly ServerName[]
   /** How long the servers hold a connect (ms): long, where nothing may be renewed while it is measured. */
   holdTimeoutMs: number
+  /** How many channels the server has declared. */
+  declare?: number
   /** Connections that are open at a time, on either side. */
   connections: number
   measure: (server: ServerProcess, settings: Settings) => Promise<Finding>

@@ -3,12 +3,13 @@ import createError from '@fastify/error'
 import type { ServerOptions } from '../schemas/options.js'
 import { errors } from './errors.js'
 import type { CheckedOptions } from './options.js'
+import { compositionOf } from './json-text.js'
 import { checkOrigin } from './origins.js'
-import { noteBytes, readParameters, type ReadJson } from './transports/batch.js'
+import { checkMessages, noteBytes, noteShallow, readParameters, type ReadJson } from './transports/batch.js'
 
 type Done = (err: Error | null, body?: unknown) => void
 type Parse = (request: FastifyRequest | undefined, body: string, done: Done) => void
-type Limits = Pick<ServerOptions, 'maxMessages' | 'maxValues'>
+type Limits = Pick<ServerOptions, 'maxMessages' | 'maxValues' | 'maxDepth'>
 
 const UnsupportedMediaType = createError('FST_ERR_CTP_INVALID_MEDIA_TYPE', 'Unsupported Media Type', 415)
 
@@ -51,31 +52,22 @@ export function addContentTypes (fastify: FastifyInstance, { server, registratio
 export function jsonReader (fastify: FastifyInstance, limits: Limits): ReadJson {
   const json = jsonParser(fastify)
   return text => {
+    const composition = text.length > LARGE ? compositionOf(text, limits.maxValues) : undefined
+    if (composition !== undefined && composition.values > limits.maxValues) throw new errors.COMETD_ERR_TOO_MANY_VALUES(limits.maxValues)
     let value: unknown
     json(undefined, text, (err, read) => {
       if (err !== null) throw err
       value = read
     })
-    if (Array.isArray(value) && value.length > limits.maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(limits.maxMessages)
-    // The shortest that may be one too many: `{}` and a comma for each.
-    if (text.length > 3 * limits.maxValues && hasMoreValues(value, limits.maxValues)) throw new errors.COMETD_ERR_TOO_MANY_VALUES(limits.maxValues)
+    if (Array.isArray(value)) checkMessages(value.length, text.length, limits)
+    // The array, or the message alone, and the message's own fields.
+    if (composition !== undefined && composition.depth <= limits.maxDepth + 1) noteShallow(value)
     return value
   }
 }
 
-const NOTHING: readonly never[] = []
-
-// Whether there are more objects and arrays: what takes much more memory than it takes text.
-function hasMoreValues (root: unknown, limit: number): boolean {
-  const found = [root]
-  for (let i = 0; i < found.length && found.length <= limit; i++) {
-    const value = found[i] ?? NOTHING
-    for (const item of Array.isArray(value) ? value : Object.values(value)) {
-      if (typeof item === 'object' && item !== null) found.push(item)
-    }
-  }
-  return found.length > limit
-}
+// What is smaller is not worth a look before it is read.
+const LARGE = 50_000
 
 function jsonParser (fastify: FastifyInstance): Parse {
   const { onProtoPoisoning, onConstructorPoisoning } = fastify.initialConfig as Required<FastifyInstance['initialConfig']>

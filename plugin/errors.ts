@@ -36,10 +36,10 @@ export const errors = {
   COMETD_ERR_REMOTE_CALL_FAILED: createError('COMETD_ERR_REMOTE_CALL_FAILED', "the remote call '%s' failed", 500),
   /** Logged when a listener, policy or extension did not answer within `maxProcessing`. */
   COMETD_ERR_PROCESSING_TIMEOUT: createError('COMETD_ERR_PROCESSING_TIMEOUT', '%s did not answer within %s ms', 503),
-  /** A request carried more messages than `maxMessages`. */
+  /** A request carried more messages than `maxMessages`, or more than there can be in so many bytes. */
   COMETD_ERR_TOO_MANY_MESSAGES: createError('COMETD_ERR_TOO_MANY_MESSAGES', 'a request may carry %s messages at most', 413),
-  /** A request held more objects and arrays than `maxValues`. */
-  COMETD_ERR_TOO_MANY_VALUES: createError('COMETD_ERR_TOO_MANY_VALUES', 'a request may hold %s objects and arrays at most', 413),
+  /** A request held more objects, arrays and fields than `maxValues`. */
+  COMETD_ERR_TOO_MANY_VALUES: createError('COMETD_ERR_TOO_MANY_VALUES', 'a request may hold %s objects, arrays and fields at most', 413),
   /** A page of a foreign origin tried to open a WebSocket. */
   COMETD_ERR_ORIGIN_FORBIDDEN: createError('COMETD_ERR_ORIGIN_FORBIDDEN', 'pages of this origin may not open a WebSocket', 403),
   /** A request of callback-polling that does not name a function. */

@@ -33,7 +33,7 @@ export const ServerOptions = Type.Object({
   closeTimeout: milliseconds(2_000, 'How long `close()` waits at most for the last answers to leave and sockets to close'),
 
   maxMessages: count(500, 'Messages in one request or WebSocket message; more: HTTP 413 `COMETD_ERR_TOO_MANY_MESSAGES`, or the socket is closed with 1008'),
-  maxValues: count(50_000, 'Objects and arrays in one request or WebSocket message, at any depth; more: HTTP 413 `COMETD_ERR_TOO_MANY_VALUES`, or the socket is closed with 1008'),
+  maxValues: count(50_000, 'Objects, arrays and fields of objects in one request or WebSocket message of more than 50,000 bytes, at any depth; more: HTTP 413 `COMETD_ERR_TOO_MANY_VALUES`, or the socket is closed with 1008'),
   maxDepth: count(32, 'Nesting depth of `data` and `ext`; deeper: `400:max_depth:message_invalid`'),
   maxChannelLength: count(255, 'Characters of a channel name; more: `405:<name>:channel_invalid`'),
   maxChannelSegments: count(32, 'Segments of a channel name; more: `405:<name>:channel_invalid`'),

@@ -7,6 +7,8 @@ import type { Message } from './message.js'
 
 export interface HttpReply {
   status: number
+  /** Whether the server closes the connection. */
+  closes: boolean
   /** `name=value` of the cookie that the reply sets. */
   cookie: string | undefined
   messages: Message[]
@@ -15,6 +17,7 @@ export interface HttpReply {
 const END_OF_HEAD = '\r\n\r\n'
 const STATUS = /^HTTP\/1\.1 (\d+)/
 const CONTENT_LENGTH = /\r\ncontent-length: (\d+)/i
+const CLOSES = /\r\nconnection: close/i
 const SET_COOKIE = /\r\nset-cookie: ([^;\r]+)/i
 
 /** Posts to one server over as many kept-alive connections as there are requests at a time. */
@@ -27,16 +30,16 @@ export class HttpClient {
     this.#port = port
   }
 
-  async post (body: string, cookie: string | undefined): Promise<HttpReply> {
+  async post (body: string, cookie: string | undefined, contentType = 'application/json'): Promise<HttpReply> {
     const connection = this.#free.pop() ?? this.#open()
     const reply = await connection.exchange([
       `POST ${PATH} HTTP/1.1`,
       `Host: ${HOST}:${this.#port}`,
-      'Content-Type: application/json',
+      `Content-Type: ${contentType}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       ...cookie === undefined ? [] : [`Cookie: ${cookie}`]
     ].join('\r\n') + END_OF_HEAD + body)
-    if (this.#connections.has(connection)) this.#free.push(connection)
+    if (this.#connections.has(connection) && !reply.closes) this.#free.push(connection)
     return reply
   }
 
@@ -107,7 +110,7 @@ class Connection {
     const cookie = SET_COOKIE.exec(head)?.[1]
     try {
       const messages = status === 200 ? JSON.parse(body) as Message[] : []
-      this.#waiting?.resolve({ status, cookie, messages })
+      this.#waiting?.resolve({ status, closes: CLOSES.test(head), cookie, messages })
       this.#waiting = undefined
     } catch (error) {
       this.#fail(error as Error)

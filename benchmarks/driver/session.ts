@@ -25,6 +25,11 @@ export class Session implements Member {
     return session
   }
 
+  /** Sends any body. */
+  async send (body: string, contentType: string): Promise<HttpReply> {
+    return await this.#client.post(body, this.cookie, contentType)
+  }
+
   /** One held connect. Resolves when the server answers it. */
   connect (): Promise<HttpReply> {
     return this.#client.post(this.#connectBody, this.cookie)

@@ -8,12 +8,18 @@ export interface PeerOptions {
   transport: Transport
   /** How long a `/meta/connect` is held when nothing happens (ms). */
   holdTimeoutMs: number
+  /** How many channels are declared; ours only. */
+  declare: number
 }
 
 export interface Peer {
   port: number
   /** Does without a driver what is measured; gives µs of CPU for each time. */
   loop?: () => number
+  /** CPU that declaring so many channels takes (µs). */
+  declare?: (count: number) => Promise<number>
+  /** Publishes to all subscribers, and then delivers one message to each alone if `each`. */
+  broadcast?: (each: boolean) => void
   /** Ends the server as its users would; resolves when it is closed. */
   close?: () => Promise<void>
 }
@@ -27,12 +33,38 @@ export interface Answers {
   loop: { us: number }
   /** How long `close` took (ms). */
   close: { closeMs: number }
+  /** Heap in use after a full garbage collection (bytes). */
+  heap: { heapBytes: number }
+  /** The longest time between two turns of the event loop since this was asked last (ms). */
+  gap: { gapMs: number }
+  /** What it takes to declare 2,500 channels, and 20,000 (µs). */
+  declare: { few: number, many: number }
+  broadcast: object
+  broadcastAndDeliver: object
 }
 
 export type Question = keyof Answers
 
 export const HOST = '127.0.0.1'
 export const PATH = '/cometd'
+
+/** Looks at every turn of the event loop. */
+class Watch {
+  longest = 0
+  #last = performance.now()
+
+  constructor () {
+    const turn = (): void => {
+      const now = performance.now()
+      this.longest = Math.max(this.longest, now - this.#last)
+      this.#last = now
+      setTimeout(turn, 0)
+    }
+    turn()
+  }
+}
+
+let watch: Watch | undefined
 
 const answerers: { [Q in Question]: (peer: Peer) => Answers[Q] | Promise<Answers[Q]> } = {
   cpu () {
@@ -51,6 +83,38 @@ const answerers: { [Q in Question]: (peer: Peer) => Answers[Q] | Promise<Answers
   loop (peer) {
     if (peer.loop === undefined) throw new Error('this server has no loop')
     return { us: peer.loop() }
+  },
+
+  heap () {
+    answerers.memory({ port: 0 })
+    return { heapBytes: process.memoryUsage().heapUsed }
+  },
+
+  gap () {
+    const gapMs = watch?.longest ?? 0
+    if (watch === undefined) watch = new Watch()
+    watch.longest = 0
+    return { gapMs }
+  },
+
+  async declare (peer) {
+    if (peer.declare === undefined) throw new Error('this server declares nothing')
+    const times = async (count: number): Promise<number> => {
+      const all: number[] = []
+      for (let i = 0; i < 3; i++) all.push(await peer.declare?.(count) ?? NaN)
+      return Math.min(...all)
+    }
+    return { few: await times(2_500), many: await times(20_000) }
+  },
+
+  broadcast (peer) {
+    peer.broadcast?.(false)
+    return {}
+  },
+
+  broadcastAndDeliver (peer) {
+    peer.broadcast?.(true)
+    return {}
   },
 
   async close (peer) {

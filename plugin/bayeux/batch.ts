@@ -2,11 +2,14 @@
 export class Batch {
   /** Bytes that each of them came with, on the average. */
   readonly bytesEach: number
+  /** Whether nothing in them is nested too deep; false if that has not been looked at. */
+  readonly shallow: boolean
   /** Whether one of them has tried to authenticate its client. */
   authenticates = false
 
-  constructor (messages: number, bytes: number) {
+  constructor (messages: number, bytes: number, shallow = false) {
     this.bytesEach = bytes / messages
+    this.shallow = shallow
   }
 }
 

@@ -43,6 +43,8 @@ export const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({})
 const KEPT: ReadonlySet<string> = new Set(['channel', 'id', 'clientId', 'data', 'ext', 'advice', 'subscription', 'connectionType', 'parameters'])
 // The limit keeps an id from being a second payload.
 const LONGEST_ID = 255
+// What a message has of its own is a handful.
+const MOST_FIELDS = 100
 
 /**
  * A message from a client, in one normal form: `null` for an absent field is absent, `subscription` is an array. Other fields
@@ -66,6 +68,7 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
 
   readonly #reply: Reply
   readonly #batch: Batch
+  readonly #overfull: boolean
   #holdFor = 0
   #lazy = false
 
@@ -80,9 +83,13 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
     this.advice = (raw.advice ?? undefined) as Record<string, unknown> | undefined
     this.subscription = typeof raw.subscription === 'string' ? [raw.subscription] : raw.subscription?.slice()
     this.connectionType = raw.connectionType ?? undefined
-    for (const field of Object.keys(raw)) {
-      // A member, own or inherited, is never what a client says.
-      if (!(field in this)) this[field] = (raw as Record<string, unknown>)[field]
+    const fields = Object.keys(raw)
+    this.#overfull = fields.length > MOST_FIELDS
+    if (!this.#overfull) {
+      for (const field of fields) {
+        // A member, own or inherited, is never what a client says.
+        if (!(field in this)) this[field] = (raw as Record<string, unknown>)[field]
+      }
     }
 
     this.#reply = {}
@@ -105,9 +112,11 @@ export class ServerMessage<Data = unknown, Parameters = Readonly<Record<string, 
     return this.#reply
   }
 
-  /** Whether the id, if there is one, is short enough. B23 knows letters and digits only; clients in use do not. @internal */
-  get hasValidId (): boolean {
-    return typeof this.id !== 'string' || this.id.length <= LONGEST_ID
+  /** The error of a message that is no message whatever it says; undefined if it may be one. @internal */
+  get fault (): string | undefined {
+    if (this.#overfull) return '400:max_fields:message_invalid'
+    // B23 knows letters and digits only; clients in use do not.
+    return typeof this.id === 'string' && this.id.length > LONGEST_ID ? '405::message_id_invalid' : undefined
   }
 
   /** What it came with. @internal */

@@ -35,9 +35,11 @@ function take (server: CometDServer, session: ServerSession | undefined, message
   if (message.channel === undefined) return message.refuse('400::channel_missing')
   const channel = server.channels.locate(message.channel)
   if (channel === undefined) return message.refuse(invalidChannel(message.channel))
-  if (!message.hasValidId) return message.refuse('405::message_id_invalid')
+  const { fault } = message
+  if (fault !== undefined) return message.refuse(fault)
   if (!channel.meta && !mayPublish(server, session, message)) return
-  if (isDeeperThan(message.data, server.options.maxDepth) || isDeeperThan(message.ext, server.options.maxDepth)) {
+  const { maxDepth } = server.options
+  if (!message.batch.shallow && (isDeeperThan(message.data, maxDepth) || isDeeperThan(message.ext, maxDepth))) {
     return message.refuse('400:max_depth:message_invalid')
   }
   if (session.state !== 'new') session.armExpiry()

@@ -35,9 +35,34 @@ export function readParameters (parameters: URLSearchParams, readJson: ReadJson,
     const value = readJson(text)
     // Not by spreading: a client decides how long the array is.
     for (const message of Array.isArray(value) ? value : [value]) messages.push(message)
-    if (messages.length > maxMessages) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(maxMessages)
+    checkMessages(messages.length, Infinity, { maxMessages })
   }
   return messages
+}
+
+// No message is shorter that names its channel and its session. Small batches are nobody's burden.
+const SHORTEST_MESSAGE = 20
+const SMALL_BATCH = 10
+
+/**
+ * Refuses a batch of more messages than there may be, or than there can be in so many bytes.
+ * @throws COMETD_ERR_TOO_MANY_MESSAGES
+ */
+export function checkMessages (count: number, bytes: number, { maxMessages }: { readonly maxMessages: number }): void {
+  const most = Math.min(maxMessages, Math.max(SMALL_BATCH, Math.floor(bytes / SHORTEST_MESSAGE)))
+  if (count > most) throw new errors.COMETD_ERR_TOO_MANY_MESSAGES(most)
+}
+
+const shallow = new WeakSet<object>()
+
+/** Remembers of what was read that nothing in it is nested too deep. */
+export function noteShallow (body: unknown): void {
+  if (typeof body === 'object' && body !== null) shallow.add(body)
+}
+
+/** Whether nothing in it is known to be nested too deep. */
+export function isShallow (body: object): boolean {
+  return shallow.has(body)
 }
 
 const sizes = new WeakMap<FastifyRequest, number>()

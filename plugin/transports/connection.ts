@@ -18,7 +18,7 @@ import { SafeLog } from '../bayeux/safe-log.js'
 import type { Outlet, ReleaseCause, RemovalReason, ServerSession } from '../bayeux/session.js'
 import type { Proof } from '../bayeux/sessions.js'
 import { errors } from '../errors.js'
-import { faultIn, messagesOf } from './batch.js'
+import { faultIn, isShallow, messagesOf } from './batch.js'
 import { userOf } from './exchange.js'
 import { HeldConnect, type Holder } from './held-connect.js'
 import { Payload } from './payloads.js'
@@ -180,7 +180,7 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     const messages = messagesOf(body as RequestBody)
     // Old clients send an empty array to tell that they are there.
     if (messages.length === 0) return this.#session?.armExpiry()
-    const batch = new Batch(messages.length, data.length)
+    const batch = new Batch(messages.length, data.length, isShallow(body as object))
     const alone = messages.length === 1
     return everyInTurn(messages, raw => andThen(this.#process(raw, batch, alone), () => true))
   }

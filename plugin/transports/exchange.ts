@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Message } from '../../schemas/message.js'
 import { andThen, type Awaitable, everyInTurn, isThenable } from '../bayeux/awaitable.js'
-import { Batch } from '../bayeux/batch.js'
+import type { Batch } from '../bayeux/batch.js'
 import type { MessageContext } from '../bayeux/context.js'
 import { settle } from '../bayeux/endings.js'
 import type { Frame } from '../bayeux/frame.js'
@@ -47,14 +47,13 @@ export class Exchange implements Holder, Flushable {
   #watched = false
   #lacksCookie = false
 
-  /** @param bytes that the messages came with */
-  constructor (transport: Polling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[], bytes: number) {
+  constructor (transport: Polling, request: FastifyRequest, reply: FastifyReply, messages: readonly Message[], batch: Batch) {
     this.#transport = transport
     this.#server = transport.server
     this.request = request
     this.reply = reply
     this.#messages = messages
-    this.#batch = new Batch(messages.length, bytes)
+    this.#batch = batch
     this.#proof = { keys: transport.browsers.keysOf(request), user: userOf(request), connected: false }
     this.#context = { request, reply, response: reply.raw }
   }

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ServerResponse } from 'node:http'
 import type { RequestBody } from '../../schemas/message.js'
+import { Batch } from '../bayeux/batch.js'
 import type { Timed } from '../bayeux/clock.js'
 import type { CometDServer, Transport } from '../bayeux/server.js'
-import { bytesOf, messagesOf } from './batch.js'
+import { bytesOf, isShallow, messagesOf } from './batch.js'
 import type { Browsers } from './browser.js'
 import { Exchange } from './exchange.js'
 
@@ -46,7 +47,7 @@ export abstract class Polling implements Transport {
     const bytes = bytesOf(request)
     this.server.counters.bytesIn += bytes
     this.#open++
-    new Exchange(this, request, reply, messages, bytes).start()
+    new Exchange(this, request, reply, messages, new Batch(messages.length, bytes, isShallow(body))).start()
   }
 
   /**

@@ -196,15 +196,50 @@ t.test('WebSocket messages that wait for their turn are kept as they came', asyn
   t.strictSame(heard, [2])
 })
 
+t.test('fields of a message: 400:max_fields:message_invalid for that message', async t => {
+  const { open } = await start(t)
+  const one = await open()
+  const fields = (count: number): Wire => Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, i]))
+  t.match(await one.send({ channel: '/a', data: 1, ...fields(96) }, { channel: '/a', data: 1, ...fields(97) }), [
+    { successful: true }, { successful: false, error: '400:max_fields:message_invalid' }
+  ])
+})
+
+t.test('messages of a request are no more than there can be in so many bytes', async t => {
+  const { client } = await start(t)
+  t.equal((await client().post(new Array(10).fill({}))).statusCode, 200)
+  t.match((await client().post(new Array(100).fill({}))).json(), { statusCode: 413, code: 'COMETD_ERR_TOO_MANY_MESSAGES' })
+  t.equal((await client().post(new Array(100).fill({ channel: '/a', data: 1 }))).statusCode, 200)
+})
+
 t.test('values of a request: 413 COMETD_ERR_TOO_MANY_VALUES, or the socket is closed with 1008', async t => {
   const { app, client, cometd } = await start(t, { maxValues: 1_000 })
-  const message = (values: number): Wire => ({ channel: '/a', data: Array.from({ length: values }, (_, i) => i % 2 === 0 ? {} : []) })
-  t.equal((await client().post([message(997)])).statusCode, 200)
-  t.match((await client().post([message(998)])).json(), { statusCode: 413, code: 'COMETD_ERR_TOO_MANY_VALUES', message: 'a request may hold 1000 objects and arrays at most' })
-  t.equal((await client().post(`${' '.repeat(5_000)}null`, { 'content-type': 'application/json' })).statusCode, 400)
+  const filler = ' '.repeat(50_000)
+  const post = async (text: string): Promise<Wire> => (await client().post(text + filler, { 'content-type': 'application/json' })).json()
+  const refused = { statusCode: 413, code: 'COMETD_ERR_TOO_MANY_VALUES', message: 'a request may hold 1000 objects, arrays and fields at most' }
+  const fieldsOf = (count: number): string => Array.from({ length: count }, (_, i) => `${JSON.stringify(`k\\${i}"`)} : 1`).join()
+  const bodies = (count: number): string[] => [`[{"data":[${'[],'.repeat(count - 5)}{}]}]`, `[{"data":{${fieldsOf(count - 4)}}}]`, `[{"data":${'['.repeat(count - 3)}${']'.repeat(count - 3)}}]`]
+  for (const body of bodies(1_000)) t.match(await post(body), [{ successful: false, error: '402::session_unknown' }])
+  for (const body of bodies(1_001)) t.match(await post(body), refused)
+  t.match(await post(`[{"data":${JSON.stringify('{[:'.repeat(2_000) + '\\')}}]`), [{ error: '402::session_unknown' }], 'what stands in texts does not count')
+  for (const text of ['null', '"', '"\\"', '[}', '7']) t.equal((await client().post(text + filler, { 'content-type': 'application/json' })).statusCode, 400, text)
   const socket = await SocketClient.open(app)
-  socket.raw([message(998)])
+  socket.raw((bodies(1_001)[0] as string) + filler)
   t.strictSame(await socket.closed, { code: 1008, reason: 'too many values' })
   cometd.options.maxValues = 2_000
-  t.equal((await client().post([message(998)])).statusCode, 200)
+  for (const body of bodies(1_001)) t.match(await post(body), [{ error: '402::session_unknown' }])
+})
+
+t.test('nesting is looked at in large requests as in small ones', async t => {
+  const { open, app } = await start(t, { maxDepth: 3 })
+  const one = await open()
+  const socket = await SocketClient.join(app)
+  const filler = 'x'.repeat(60_000)
+  const deepest = { a: [{ b: filler }] }
+  for (const data of [deepest, { a: [{ b: [filler] }] }]) {
+    const expected = data === deepest ? { successful: true } : { successful: false, error: '400:max_depth:message_invalid' }
+    t.match(await one.publish('/a', data), expected)
+    t.match((await one.post({ channel: '/a', clientId: one.clientId, data })).json(), [expected])
+    t.match(await socket.publish('/a', data), expected)
+  }
 })

@@ -39,7 +39,7 @@ t.test('an array of hundreds of thousands is refused like any other that is too 
   const { client } = await start(t)
   const many = `[${'{},'.repeat(250_000)}{}]`
   for (const [type, payload] of [['application/json', many], ['application/x-www-form-urlencoded', `message=${many}`]] as const) {
-    t.match((await client().post(payload, { 'content-type': type })).json(), { statusCode: 413, code: 'COMETD_ERR_TOO_MANY_MESSAGES' }, type)
+    t.match((await client().post(payload, { 'content-type': type })).json(), { statusCode: 413, code: /^COMETD_ERR_TOO_MANY_/ }, type)
   }
 })
 
