@@ -20,6 +20,7 @@ function seededRandom (seed: number): (below: number) => number {
 interface Track { client: Client, socket: SocketClient | undefined, session: ServerSession, sent: number[], got: number[] }
 
 const STEPS = 10_000
+const ODD = ['refuse', 'veto', 'fault', 'shed', 'reply', 'toString', 'constructor', 'hasOwnProperty', 'then', 'holdFor', 'batch', 'valueOf']
 
 t.test('whatever clients do over both transports, each session is held or will expire, no count is off, and each message comes once or waits', { timeout: 120_000 }, async t => {
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
@@ -62,6 +63,27 @@ t.test('whatever clients do over both transports, each session is held or will e
     else post(track, messages)
   }
   const connect = (track: Track, advice?: Wire): Wire => ({ channel: '/meta/connect', connectionType: isOpen(track) ? 'websocket' : 'long-polling', ...(advice && { advice }) })
+
+  /** What listeners of an application may do, in any event, at the worst moment. */
+  let calm = false
+  const careless = (): unknown => {
+    if (calm) return undefined
+    switch (random(40)) {
+      case 0: throw new Error('thrown')
+      case 1: return Promise.reject(new Error('rejected'))
+      case 2: return new Promise(() => {})
+      case 3: return turn()
+      case 4: return cometd.createServerChannel('/a').publish(null, 'noise')
+      case 5: return void tracks[random(tracks.length)]?.session.deliver(null, '/a', 'noise')
+      case 6: return random(20) === 0 ? void tracks[random(tracks.length)]?.session.disconnect() : undefined
+      case 7: return void cometd.createServerChannel(`/made/${random(5)}`)
+      default: return undefined
+    }
+  }
+  const SESSION_EVENTS = ['removed', 'suspended', 'resumed', 'queueOffer', 'queueDrain'] as const
+  const SERVER_EVENTS = ['sessionAdded', 'sessionRemoved', 'channelCreating', 'channelAdded', 'channelRemoved', 'subscribed', 'unsubscribed'] as const
+  for (const event of SERVER_EVENTS) cometd.addListener(event, careless)
+  cometd.addListener('sessionAdded', session => { for (const event of SESSION_EVENTS) session.addListener(event, careless) })
 
   const openSocket = async (cookie: string | undefined): Promise<SocketClient> => await SocketClient.open(app, { headers: cookie === undefined ? {} : { cookie } })
   const join = async (): Promise<void> => {
@@ -125,6 +147,11 @@ t.test('whatever clients do over both transports, each session is held or will e
     () => { responses.get(String(tag))?.destroy() },
     async () => { fail = true; const track = some(); post(track, [{ ...connect(track), connectionType: 'long-polling' }]); deliver(track); await turn(); await turn(); fail = false },
     () => { clock.tick(random(1_500)) },
+    // The process stands still; what arrived meanwhile comes at once.
+    () => { clock.jump(random(4_000)) },
+    () => { const name = ODD[random(ODD.length)] as string; send(some(), { channel: '/a', data: 1, [name]: random(2), ext: { [name]: {} }, id: name }) },
+    () => send(some(), ...new Array(random(20)).fill({ channel: '/a', data: 'many' })),
+    () => { const track = some(); if (isOpen(track)) track.socket?.raw([]) },
     turn
   ]
 
@@ -162,7 +189,10 @@ t.test('whatever clients do over both transports, each session is held or will e
       if (random(3) === 0) await turn()
       check()
       if (step % 50 === 49) {
+        // Else something would be queued while it is looked at what is.
+        calm = true
         await collect(harness, tracks)
+        calm = false
         // Those who are gone would make the walk a dull one.
         gone.push(...tracks.filter(({ session }) => session.removed))
         tracks.splice(0, tracks.length, ...tracks.filter(({ session }) => !session.removed))
@@ -173,6 +203,7 @@ t.test('whatever clients do over both transports, each session is held or will e
     while (tracks.filter(({ session }) => !session.removed).length < 3) await join()
   }
 
+  calm = true
   // Everything that is open comes to its end; what was sent has come or still waits.
   for (let i = 0; i < 40; i++) {
     clock.tick(500)
