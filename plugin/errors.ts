@@ -40,8 +40,8 @@ export const errors = {
   COMETD_ERR_TOO_MANY_MESSAGES: createError('COMETD_ERR_TOO_MANY_MESSAGES', 'a request may carry %s messages at most', 413),
   /** A request held more objects, arrays and fields than `maxValues`. */
   COMETD_ERR_TOO_MANY_VALUES: createError('COMETD_ERR_TOO_MANY_VALUES', 'a request may hold %s objects, arrays and fields at most', 413),
-  /** A page of a foreign origin tried to open a WebSocket. */
-  COMETD_ERR_ORIGIN_FORBIDDEN: createError('COMETD_ERR_ORIGIN_FORBIDDEN', 'pages of this origin may not open a WebSocket', 403),
+  /** A page of a foreign origin tried to open a WebSocket, or sent what any page can send without asking first. */
+  COMETD_ERR_ORIGIN_FORBIDDEN: createError('COMETD_ERR_ORIGIN_FORBIDDEN', 'pages of this origin are not allowed', 403),
   /** A request of callback-polling that does not name a function. */
   COMETD_ERR_CALLBACK_INVALID: createError('COMETD_ERR_CALLBACK_INVALID', '%s must be one name of up to %s letters, digits and _ . -', 400),
   /** A request of callback-polling, or a WebSocket message, that is not made of Bayeux messages. */

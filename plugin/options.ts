@@ -39,7 +39,7 @@ export interface CometDPluginOptions extends Partial<ServerOptions> {
   transports?: Array<'websocket' | 'long-polling' | 'callback-polling'>
   /** Bytes of a WebSocket message. Default: `bodyLimit`. */
   maxMessageSize?: number
-  /** Whose pages may open a WebSocket: those of the same host (the default), of a list of origins, or whose origin a function accepts. */
+  /** Whose pages may open a WebSocket, or send a form: those of the same host (the default), of a list of origins, or whose origin a function accepts. */
   allowedOrigins?: 'same-host' | '*' | string[] | ((origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>)
   /** Compression of WebSocket messages. Default: none. `true`: with bounded settings; an object: with these and options of ws. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
