@@ -12,6 +12,8 @@ export interface Peer {
   publish: (channel: string, data: unknown) => Promise<void>
   batch: (messages: () => void) => void
   close: () => Promise<void>
+  /** It sends again what may have arrived. */
+  repeats?: boolean
 }
 
 /** Makes a client that uses the best of these transports that works. */
