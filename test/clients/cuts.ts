@@ -69,7 +69,7 @@ export async function surviveCuts (t: Test, makePeer: (url: string) => Peer, opt
   t.strictSame(Array.from({ length: sent }, (_, number) => number).filter(number => !arrived.has(number)), [], 'only what was under way is lost')
   if (peer.repeats !== true) t.strictSame(heard, [...new Set(heard)], 'nothing that the client sends is heard twice')
   t.strictSame(confirmed.filter(number => !heard.includes(number)), [], 'and what was confirmed was heard')
-  t.strictSame([comers, [...sessions], peer.transport()], [[id], [id], 'websocket'], 'it is the same session all along')
+  t.strictSame([comers, [...sessions], await peer.transport()], [[id], [id], 'websocket'], 'it is the same session all along')
 
   const gone = once(app.cometd, 'sessionRemoved')
   await peer.close()

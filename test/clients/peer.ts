@@ -5,7 +5,7 @@ export interface Peer {
   /** Resolves with the clientId when the handshake succeeded. Later handshakes are the library's own business. */
   open: () => Promise<string>
   /** The name of the transport in use. */
-  transport: () => string | undefined
+  transport: () => string | undefined | Promise<string>
   /** Resolves when the server confirmed; rejects when it refused. Holds over later handshakes. */
   subscribe: (channel: string, listener: (data: unknown, channel: string) => void) => Promise<() => Promise<void>>
   /** Resolves when the server accepted; rejects when it refused. */
@@ -14,6 +14,8 @@ export interface Peer {
   close: () => Promise<void>
   /** It sends again what may have arrived. */
   repeats?: boolean
+  /** It comes back when the server disconnects it: only a failure keeps it away. */
+  comesBack?: boolean
 }
 
 /** Makes a client that uses the best of these transports that works. */
