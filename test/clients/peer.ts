@@ -16,6 +16,8 @@ export interface Peer {
   repeats?: boolean
   /** It comes back when the server disconnects it: only a failure keeps it away. */
   comesBack?: boolean
+  /** Characters of the largest message that it takes over WebSocket. */
+  largest?: number
 }
 
 /** Makes a client that uses the best of these transports that works. */

@@ -1,12 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import type { MakePeer, Peer } from './peer.js'
+import type { Peer, TransportName } from './peer.js'
 
 /** What a program answers to a request, or says about what it heard. One JSON a line. */
 type Line =
   | { id: number, value?: unknown, error?: string }
   | { listener: number, channel: string, data: unknown }
+
+export interface RemotePeer extends Peer {
+  /** Gives the answer of the server, good or bad. */
+  remoteCall: (target: string, data: unknown) => Promise<{ successful: boolean, data: unknown }>
+}
 
 interface Waiting { resolve: (value: unknown) => void, reject: (err: Error) => void }
 
@@ -49,7 +54,7 @@ export class RemoteClients {
   }
 
   /** Makes peers in the program. `settings` are for the program; `traits` are those of its library. */
-  peers (settings: object = {}, traits: Pick<Peer, 'repeats' | 'comesBack'> = {}): MakePeer {
+  peers (settings: object = {}, traits: Partial<Peer> = {}): (url: string, transports: TransportName[]) => RemotePeer {
     return (url, transports) => {
       const peer = ++this.#number
       const made = this.request('make', { peer, url, transports, ...settings })
@@ -67,6 +72,7 @@ export class RemoteClients {
           await this.request('subscribe', { peer, subscription, channel })
           return async () => { await this.request('unsubscribe', { peer, subscription }) }
         },
+        remoteCall: async (target, data) => await this.request('remoteCall', { peer, target, data }) as { successful: boolean, data: unknown },
         publish: async (channel, data) => { await this.request('publish', { peer, channel, data }) },
         batch: messages => {
           this.request('startBatch', { peer }).catch(() => {})
