@@ -7,6 +7,6 @@ testClient(t, 'faye 1.4', fayePeer('faye'), {
     // It opens its WebSocket before it has the cookie that its handshake over long-polling gives it.
     trustClientSession: true,
     // It gives a connect up, and all that is under way with it, when a fifth more than this is over.
-    timeout: 1_000
+    timeout: 1_500
   }
 })

@@ -62,7 +62,7 @@ async function open (t: Test, peer: RemotePeer): Promise<string> {
 function testVersion (version: string): void {
   const clients = RemoteClients.start(t, 'java', ['-Xshare:auto', '-XX:TieredStopAtLevel=1', '-cp', [join(workshop, 'classes'), join(workshop, version, '*')].join(':'), 'Clients'])
   const name = `cometd ${version} for Java`
-  const test = (title: string, run: (t: Test) => Promise<void>): void => { t.test(`${name}: ${title}`, { buffered: true }, run) }
+  const test = (title: string, run: (t: Test) => Promise<void>): void => { t.test(`${name}: ${title}`, { buffered: true, timeout: 20_000 }, run) }
 
   testTransports(t, name, clients.peers({}, { largest: 60_000 }))
 
@@ -163,13 +163,26 @@ function testVersion (version: string): void {
 
   test('a large message arrives over WebSocket if the client may take it', async t => {
     const { app, url } = await serve(t)
-    const peer = clients.peers({ maxMessageSize: 1_000_000 })(url, ['websocket'])
+    const peer = clients.peers({ options: { maxMessageSize: 1_000_000 } })(url, ['websocket'])
     await open(t, peer)
     const inbox = new Mailbox()
     await peer.subscribe('/news', inbox.put)
     const large = 'x'.repeat(500_000)
     app.cometd.createServerChannel('/news').publish(null, large)
     t.ok((await inbox.take(1))[0] === large)
+  })
+
+  test('it compresses what it sends, with a context from message to message', async t => {
+    const { app, url } = await serve(t, { perMessageDeflate: true })
+    const extensions: unknown[] = []
+    app.websocketServer.on('connection', (socket: WebSocket) => extensions.push(socket.extensions))
+    const peer = clients.peers({ options: { permessageDeflate: true } })(url, ['websocket'])
+    await open(t, peer)
+    const inbox = new Mailbox()
+    await peer.subscribe('/news', inbox.put)
+    for (let i = 0; i < 3; i++) await peer.publish('/news', TEXT.repeat(20))
+    t.strictSame(await inbox.take(3), Array(3).fill(TEXT.repeat(20)))
+    t.strictSame(extensions, ['permessage-deflate'])
   })
 }
 

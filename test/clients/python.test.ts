@@ -31,8 +31,8 @@ function missing (): string | undefined {
 withRuntime(t, missing(), () => {
   for (const library of ['aiocometd', 'aiocometd_ng']) {
     testTransports(t, library, RemoteClients.start(t, python, [join(folder, 'clients.py'), library]).peers({}, { comesBack: true }), {
-      // It takes `advice.interval` for seconds. Half a second until a stray WebSocket is closed.
-      options: { closeInterval: 0, handshakeTimeout: 500 }
+      // It takes `advice.interval` for seconds, and gives a connect up when a fifth more than `timeout` is over.
+      options: { closeInterval: 0, timeout: 1_500 }
     })
   }
 })

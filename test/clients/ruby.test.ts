@@ -21,8 +21,7 @@ withRuntime(t, missing(), () => {
       browserCookieSameSite: false as never,
       // As the faye of JavaScript.
       trustClientSession: true,
-      timeout: 1_000,
-      handshakeTimeout: 500
+      timeout: 1_500
     }
   })
 })

@@ -100,8 +100,8 @@ public class Clients {
 
         private ClientTransport transport(String name, Map<String, Object> line) {
             Map<String, Object> options = new HashMap<>();
-            if (line.get("maxMessageSize") != null) {
-                options.put(ClientTransport.MAX_MESSAGE_SIZE_OPTION, line.get("maxMessageSize"));
+            if (line.get("options") instanceof Map<?, ?> some) {
+                some.forEach((option, value) -> options.put((String)option, value));
             }
             if (name.equals("long-polling")) {
                 return new JettyHttpClientTransport(options, httpClient);
