@@ -29,9 +29,9 @@ const TEXT = 'x'.repeat(200)
 function missing (): string | undefined {
   if (existsSync(workshop)) return
   const made = `${workshop}-${process.pid}`
-  mkdirSync(made)
   const run = (command: string, ...args: string[]): void => { execFileSync(command, args, { cwd: folder, stdio: 'pipe' }) }
   try {
+    mkdirSync(made, { recursive: true })
     run('mvn', '-B', '-q', 'dependency:copy-dependencies', `-DoutputDirectory=${join(made, '8')}`)
     run('mvn', '-B', '-q', '-P', 'cometd-9', 'dependency:copy-dependencies', `-DoutputDirectory=${join(made, '9')}`)
     // The clients have the same interface.

@@ -21,6 +21,7 @@ function missing (): string | undefined {
     // Its programs are not needed, so it may be moved.
     execFileSync('python3', ['-m', 'venv', made], { stdio: 'pipe' })
     execFileSync(join(made, 'bin/python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements], { stdio: 'pipe' })
+    rmSync(environment, { recursive: true, force: true })
     renameSync(made, environment)
   } catch (err) {
     rmSync(made, { recursive: true, force: true })
