@@ -29,12 +29,28 @@ const settled = async (deferrable: Deferrable): Promise<void> => await new Promi
   deferrable.errback(reject)
 })
 
+/** All transports that a client until 1.0 uses, one after the other: each handshake makes another one. */
+function transportsOf (client: FayeClient): Iterable<Transport> {
+  const transports = new Set<Transport>()
+  let current: Transport | undefined
+  Object.defineProperty(client, '_transport', {
+    configurable: true,
+    get: () => current,
+    set: (transport: Transport | undefined) => {
+      current = transport
+      if (transport !== undefined) transports.add(transport)
+    }
+  })
+  return transports
+}
+
 /** A client of faye, of any version since 0.8. `name` is that of its package. Its handshakes go over long-polling in any case. */
 export function fayePeer (name: string): MakePeer {
   const { Client } = require(name) as { Client: new (url: string, options: object) => FayeClient }
   return (url, transports) => {
     const client = new Client(url, { retry: 0.1, timeout: 5 })
     if (!transports.includes('websocket')) client.disable('websocket')
+    const former = client._dispatcher === undefined ? transportsOf(client) : []
     // Before 1.2 no listener is told the channel; it is called in the same turn as this.
     let channelOfEvent = ''
     const said = new Promise<void>(resolve => client.addExtension({
@@ -63,10 +79,9 @@ export function fayePeer (name: string): MakePeer {
         // A client whose session the server has ended is told so, and goes on.
         if (disconnected !== undefined) await settled(disconnected).catch(() => {})
         if (client._dispatcher !== undefined) return client._dispatcher.close()
-        // Until 1.0 nothing says that it is done, and what failed is sent again for ever, also by what is closed.
+        // Until 1.0 nothing says that it is done, and what failed is sent again for ever.
         if (connected) await said
-        for (const transport of [client._transport, ...Object.values(client.transports.websocket ?? {})]) {
-          if (transport === undefined) continue
+        for (const transport of [...former, ...Object.values(client.transports.websocket ?? {})]) {
           transport.request = transport.connect = () => {}
           transport.close()
         }
