@@ -19,8 +19,7 @@ const SUBSCRIPTIONS = ['/news', '/rooms/*', '/rooms/**', '/private']
 
 async function serve (proxy: Proxy, options: CometDPluginOptions, fastify: FastifyServerOptions): Promise<FastifyInstance> {
   const app = Fastify(fastify)
-  // An upgrade request that comes while the server closes keeps it from closing for as long as `handshakeTimeout`.
-  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, handshakeTimeout: 1_000, maxSessionsPerBrowser: 10, ...options })
+  await app.register(cometd, { timeout: 400, maxInterval: 1_000, closeInterval: 50, maxSessionsPerBrowser: 10, ...options })
   app.cometd.policy = {
     canSubscribe: async (session, message, channel) => channel.name !== '/secret',
     canPublish: (session, message, channel, callback) => callback(null, channel.name !== '/readonly')

@@ -152,8 +152,8 @@ t.test('jsforce gets what it has missed over long-polling, as Salesforce offers 
 })
 
 t.test('jsforce gets what it has missed over WebSocket', async t => {
-  // As faye: its WebSocket is open before it has the cookie. A second until a stray one is closed.
-  await converse(t, 'websocket', { trustClientSession: true, handshakeTimeout: 1_000 })
+  // As faye: its WebSocket is open before it has the cookie.
+  await converse(t, 'websocket', { trustClientSession: true })
 })
 
 t.test('jsforce says that its token is not good', async t => {

@@ -18,7 +18,7 @@ withRuntime(t, missing(), () => {
   testTransports(t, 'faye 1.4 for Ruby', RemoteClients.start(t, 'ruby', [PROGRAM]).peers(), {
     options: {
       // Its cookie jar takes no cookie with an attribute that it does not know.
-      browserCookieSameSite: false as never,
+      browserCookieSameSite: false,
       // As the faye of JavaScript.
       trustClientSession: true,
       timeout: 1_500
