@@ -52,7 +52,7 @@ withChromium(t, launch => {
     const carriers: unknown[] = []
     app.cometd.addListener('subscribed', () => {
       const { request } = app.cometd.context
-      carriers.push(request?.ws)
+      carriers.push(request?.ws === true)
       cookies.add(request?.headers.cookie)
     })
     const context = await (await launch(t)).newContext()
