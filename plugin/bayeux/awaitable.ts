@@ -35,11 +35,6 @@ export class Lane {
     this.#last = last
     return result
   }
-
-  /** Whether a task is waiting, so that the next one has to. */
-  get busy (): boolean {
-    return this.#last !== undefined
-  }
 }
 
 /** Has what follows something begin in the order in which that began, although some of it waits for a promise. */

@@ -40,15 +40,15 @@ export class ChannelIndex<Entry extends Indexed> {
     return this.matching(entry.parsed).includes(entry)
   }
 
+  /** It has to be there. */
   delete (entry: Entry): void {
     const { segments, parameters } = entry.parsed
     const path = [this.#root]
-    for (const [i, segment] of segments.entries()) {
-      const next = parameters.has(i) ? path[i]?.parameter : path[i]?.children.get(segment)
-      if (next === undefined) return
-      path.push(next)
-    }
-    if (path.at(-1)?.entries.delete(entry) !== true) return
+    segments.forEach((segment, i) => {
+      const node = path[i] as Node<Entry>
+      path.push((parameters.has(i) ? node.parameter : node.children.get(segment)) as Node<Entry>)
+    })
+    path.at(-1)?.entries.delete(entry)
     for (const node of path) node.count--
     for (let i = segments.length; i > 0 && path[i]?.count === 0; i--) {
       const parent = path[i - 1] as Node<Entry>

@@ -1,4 +1,4 @@
-import { type Awaitable, isThenable } from './awaitable.js'
+import type { Awaitable } from './awaitable.js'
 import type { Frame } from './frame.js'
 
 interface Place {
@@ -22,8 +22,7 @@ export class Intake {
    * Has `next` called with what arrives, once it is there and everything before it has passed.
    * @param arriving must not reject; gives undefined if the message was deleted on its way
    */
-  put<T> (arriving: Awaitable<Frame | undefined>, next: (frame: Frame | undefined) => T): Awaitable<T> {
-    if (this.empty && !isThenable(arriving)) return next(arriving)
+  put<T> (arriving: Awaitable<Frame | undefined>, next: (frame: Frame | undefined) => T): Promise<T> {
     return new Promise(resolve => {
       const place: Place = { ready: false, frame: undefined, enter: frame => resolve(next(frame)) }
       this.#places.push(place)

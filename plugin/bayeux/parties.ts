@@ -58,8 +58,9 @@ export class Parties {
   }
 }
 
-/** The address of a party: of IPv6 the first 64 bits, since whoever has one address has all of these. */
-export function partyAddress (ip: string): string {
+/** The address of a party: of IPv6 the first 64 bits, since whoever has one address has all of these. Undefined if it is not known. */
+export function partyAddress (ip: string | undefined): string | undefined {
+  if (ip === undefined) return undefined
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)
   if (mapped !== null) return mapped[1] as string
   if (!isIPv6(ip)) return ip

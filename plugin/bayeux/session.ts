@@ -145,7 +145,7 @@ export class ServerSession {
   /** Who its client was when it began, as the hooks of the application said. @internal */
   readonly user: unknown
   /** What its client could not take: see Connection. @internal */
-  untaken: Frame | undefined
+  untaken: WeakRef<Frame> | undefined
   /** Whose share it takes. @internal */
   party: Party | undefined
   /** Failed attempts of its client to authenticate. @internal */
@@ -455,9 +455,9 @@ export class ServerSession {
     return this.#publishing?.spendBytes(bytes, this.#server.clock.now())
   }
 
-  /** How long its client had better wait before it publishes again, in ms. @internal */
+  /** How long its client had better wait before it publishes again, in ms; after it was refused to. @internal */
   get publishWait (): number {
-    return this.#publishing?.wait ?? 0
+    return (this.#publishing as PublishBudget).wait
   }
 
   /** Whether its client goes on publishing although it is refused. @internal */

@@ -18,11 +18,11 @@ export class Browser implements Binding {
   heldOverHttp2 = 0
   /** Value of the cookie. */
   readonly key: string
-  readonly address: string
+  readonly address: string | undefined
   readonly #browsers: Browsers
   #sessions = 0
 
-  constructor (browsers: Browsers, key: string, address: string) {
+  constructor (browsers: Browsers, key: string, address: string | undefined) {
     this.#browsers = browsers
     this.key = key
     this.address = address
@@ -94,12 +94,12 @@ export class Browsers {
    * is kept although it is not known: after a restart all tabs of a browser come with the same one, and must not be given
    * different ones. Any other text is not taken over.
    */
-  of (keys: readonly string[], address: string): Browser {
+  of (keys: readonly string[], address: string | undefined): Browser {
     return this.ofSound(keys, address) ?? new Browser(this, this.#newKey(), address)
   }
 
   /** As `of`; undefined if none of the values is of our form. */
-  ofSound (keys: readonly string[], address: string): Browser | undefined {
+  ofSound (keys: readonly string[], address: string | undefined): Browser | undefined {
     const browsers = keys.filter(key => KEY.test(key)).map(key => this.known(new Browser(this, key, address)))
     return browsers.find(browser => this.#known.has(idOf(browser)) && !browser.full) ?? browsers.find(browser => !browser.full) ?? browsers[0]
   }

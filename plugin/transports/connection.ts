@@ -209,7 +209,8 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
     const { server, browsers } = this.#transport
     const { keys, user } = this.#proof
     const { ip, headers } = this.#context.request as FastifyRequest
-    const address = partyAddress(ip)
+    // injectWS has none.
+    const address = partyAddress(ip as string | undefined)
     const session = server.newSession({ binding: browsers.ofSound(keys, address), address, user, userAgent: headers['user-agent'] })
     return andThen(receive(server, session, message, this.#context), () => {
       if (session.state === 'handshaken' && !this.#closed) this.#bind(session, false)
@@ -411,11 +412,10 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
   // Its client closed the socket since a WebSocket message was too large for it. If it is the same one again, that has no end.
   #couldNotTake (session: ServerSession): void {
     const frame = this.#largestFrame?.deref()
-    if (frame === undefined) return
-    if (session.untaken === frame) {
+    if (frame !== undefined && session.untaken?.deref() === frame) {
       this.#transport.server.rareLog.warn({ session: session.id, bytes: this.#largest, option: 'bytesPerFrame' }, 'a client closes its WebSocket again and again since what it is sent is too large for it')
     }
-    session.untaken = frame
+    session.untaken = this.#largestFrame
   }
 
   // What fails here must not end the process: it is the end of this socket.

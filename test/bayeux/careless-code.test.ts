@@ -1,6 +1,8 @@
 import t from 'tap'
-import type { ServerSession } from '../../plugin/index.js'
+import type { ServerChannel, ServerSession } from '../../plugin/index.js'
 import { filterData, filterStrings } from '../../plugin/index.js'
+import { SafeLog } from '../../plugin/bayeux/safe-log.js'
+import { Turns } from '../../plugin/bayeux/turns.js'
 import { type LogLine, memoryLog, start, turn, type Wire } from '../helpers/harness.js'
 import { listen } from '../helpers/http.js'
 import { SocketClient } from '../helpers/socket.js'
@@ -135,6 +137,21 @@ t.test('a log that fails stops neither expiries nor messages', async t => {
   t.ok(await open())
 })
 
+t.test('a log hears of everything, until it fails', async t => {
+  const heard: unknown[] = []
+  const write = (level: string) => (details: object, text: string): void => {
+    if (text === 'fail') throw new Error('disk full')
+    heard.push([level, details, text])
+  }
+  const levels = ['error', 'warn', 'info', 'debug'] as const
+  const log = new SafeLog(Object.fromEntries(levels.map(level => [level, write(level)])) as never)
+  for (const level of levels) {
+    log[level]({ a: 1 }, 'text')
+    t.doesNotThrow(() => log[level]({}, 'fail'))
+  }
+  t.strictSame(heard, levels.map(level => [level, { a: 1 }, 'text']))
+})
+
 t.test('what cannot be sent keeps nothing from being sent to others', async t => {
   const { lines, logger } = memoryLog()
   const { app, cometd } = await start(t, {}, { logger })
@@ -168,6 +185,63 @@ t.test('a broadcast that fails in the middle keeps none from being sent afterwar
   t.ok(failures(lines).includes('broadcast failed'))
   a.publish(null, 4)
   t.ok((await one.connect()).some(({ data }) => data === 4))
+})
+
+t.test('what a listener publishes while a broadcast goes out is refused there and then if it is no JSON, or has to wait for an extension', async t => {
+  const { lines, logger } = memoryLog()
+  const { cometd, open } = await start(t, {}, { logger })
+  const one = await open()
+  await one.subscribe(['/a', '/bad', '/late'])
+  const [a, bad, late] = ['/a', '/bad', '/late'].map(name => cometd.createServerChannel(name)) as [ServerChannel, ServerChannel, ServerChannel]
+  bad.addListener('message', (session, channel, message) => { message.data = 1n })
+  const outcomes: unknown[] = []
+  one.session.addListener('queueOffer', (session, { channel }) => { if (channel === '/a') outcomes.push(bad.publish(null, 1), late.publish(null, 'late')) })
+  a.publish(null, 1)
+  t.strictSame(outcomes, [false, true])
+  t.ok(failures(lines).some(msg => msg.startsWith('message deleted')))
+  outcomes.length = 0
+  cometd.addExtension({ outgoing: (...[, , , message]) => message.channel === '/late' ? Promise.resolve() : undefined })
+  a.publish(null, 2)
+  t.strictSame(await Promise.all(outcomes), [false, true])
+  t.strictSame((await one.connect()).map(({ data }) => data), [1, 'late', 2, 'late', undefined])
+})
+
+t.test('what is done for each of many is done in slices, in order', async t => {
+  let now = 0
+  const deferred: Array<() => void> = []
+  const turns = new Turns(code => { deferred.push(code) }, () => now, new SafeLog({} as never))
+  const done: number[] = []
+  const all = turns.each([1, 2, 3, 4, 5], item => { done.push(item); now += 6 })
+  t.strictSame(done, [1, 2])
+  deferred.shift()?.()
+  await turn()
+  t.strictSame(done, [1, 2, 3, 4])
+  deferred.shift()?.()
+  await all
+  t.strictSame(done, [1, 2, 3, 4, 5])
+})
+
+t.test('what is to be flushed is flushed in slices, and what comes meanwhile after it', async t => {
+  let now = 0
+  const deferred: Array<() => void> = []
+  const turns = new Turns(code => { deferred.push(code) }, () => now, new SafeLog({} as never))
+  const done: number[] = []
+  const flushable = (i: number): { flushing: boolean, flush: () => void } => ({
+    flushing: false,
+    flush () {
+      done.push(i)
+      now++
+      if (i === 3) turns.flushLater(flushable(100))
+    }
+  })
+  for (let i = 0; i < 20; i++) turns.flushLater(flushable(i))
+  const counts: number[] = []
+  while (deferred.length > 0) {
+    deferred.shift()?.()
+    counts.push(done.length)
+  }
+  t.strictSame(counts, [16, 21])
+  t.strictSame(done, [...Array.from({ length: 20 }, (_, i) => i), 100])
 })
 
 t.test('a session that a listener ends in the middle of an array of subscriptions is subscribed to nothing', async t => {

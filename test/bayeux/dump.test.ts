@@ -102,10 +102,11 @@ t.test('a message that waits for the last connect of a disconnected session is d
 
 t.test('refusals without a code of three digits are counted together', async t => {
   const { cometd, open } = await start(t)
-  cometd.addExtension({ outgoing: (server, sender, session, message) => { if (message['successful'] === false) message['error'] = '__proto__' } })
+  cometd.addExtension({ outgoing: (server, sender, session, message) => { if (message['successful'] === false) message['error'] = message['id'] === 'n' ? 402 as never : '__proto__' } })
   const client = await open()
   await client.publish('/meta/x', 1)
-  t.strictSame(cometd.statistics.refusals, { other: 1 })
+  await client.publish('/meta/x', 1, { id: 'n' })
+  t.strictSame(cometd.statistics.refusals, { other: 2 })
 })
 
 function listen (t: Test, name: string): Wire[] {

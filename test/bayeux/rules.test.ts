@@ -205,3 +205,18 @@ t.test('the policy can be given as an option, and sees the request through the c
   t.match(await client.publish('/readonly', 1), { successful: false })
   t.strictSame(seen, ['ada'])
 })
+
+t.test('rules of a channel whose initializer fails count for nothing', async t => {
+  const { cometd, open } = await startKit(t)
+  t.throws(() => cometd.createServerChannel('/a/b', { subscribe: false }, () => { throw new Error('no') }), { message: 'no' })
+  t.equal((await may(await open(), '/a/*')).subscribe, true)
+})
+
+t.test('rules of templates are found as those of names are, and go with them', async t => {
+  const { cometd, open } = await startKit(t)
+  for (const name of ['/x/{a}/c', '/x/{b}/d', '/x/e']) t.throws(() => cometd.createServerChannel(name, { subscribe: false }, () => { throw new Error('no') }))
+  const client = await open()
+  t.equal((await may(client, '/x/**')).subscribe, true)
+  cometd.createServerChannel('/x/{a}/c', { subscribe: false })
+  t.equal((await may(client, '/x/**')).subscribe, NO_RULE)
+})

@@ -20,9 +20,10 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const client = fileURLToPath(new URL('.', import.meta.resolve('cometd')))
 
 /** An application with the page, and with a server if there are options for it. */
-async function serve (t: Test, options?: CometDPluginOptions): Promise<{ app: FastifyInstance, url: string }> {
+async function serve (t: Test, options?: CometDPluginOptions, prepare?: (app: FastifyInstance) => void): Promise<{ app: FastifyInstance, url: string }> {
   const app = Fastify()
   t.teardown(async () => await app.close())
+  prepare?.(app)
   await app.register(fastifyStatic, { root: here, allowedPath: path => path === '/peer.html' })
   await app.register(fastifyStatic, { root: client, prefix: '/vendor/', decorateReply: false })
   if (options !== undefined) await app.register(cometd, options)
@@ -74,6 +75,41 @@ withChromium(t, launch => {
     for (const tab of tabs) t.equal(await tab.next(), 'from the server')
     await (tabs.at(-1) as Peer).publish('/news', 'from a tab')
     for (const tab of tabs) t.equal(await tab.next(), 'from a tab')
+  })
+
+  t.test('a page that opens a socket keeps the cookie that comes with the answer, so that its session is bound to the browser', async t => {
+    const { app, url } = await serve(t, {})
+    const upgrades: Array<string | undefined> = []
+    app.cometd.addListener('sessionAdded', ({ binding }) => { upgrades.push(binding?.key) })
+    const context = await (await launch(t)).newContext()
+    const [one, two] = [await openPeer(context, url), await openPeer(context, url)]
+    t.equal(await one.open(`${url}/cometd`, ['websocket']), 'websocket')
+    const [cookie] = await context.cookies()
+    t.match(cookie, { name: 'BAYEUX_BROWSER', value: upgrades[0] as string, path: '/', httpOnly: true, sameSite: 'Lax' })
+    t.equal(await two.open(`${url}/cometd`, ['websocket']), 'websocket')
+    t.equal(upgrades[1], upgrades[0], 'its other tabs are of the same browser')
+  })
+
+  t.test('a page of another origin has the browser send nothing that counts', async t => {
+    const statuses: number[] = []
+    const { app, url } = await serve(t, {}, app => {
+      app.addHook('onResponse', async (request, reply) => { if (request.method === 'POST') statuses.push(reply.statusCode) })
+    })
+    const { url: elsewhere } = await serve(t)
+    let heard = 0
+    app.cometd.createServerChannel('/meta/handshake').addListener('message', () => { heard++ })
+    const context = await (await launch(t)).newContext()
+    const page = await context.newPage()
+    await page.goto(`${elsewhere}/peer.html`)
+    const send = async (body: string): Promise<void> => {
+      await page.evaluate(`fetch('${url}/cometd', { method: 'POST', mode: 'no-cors', credentials: 'include', body: ${body} }).then(() => {}, () => {})`)
+    }
+    const handshake = JSON.stringify(JSON.stringify([{ channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['long-polling'] }]))
+    await send(`new URLSearchParams({ message: ${handshake} })`)
+    await send(`new Blob([${handshake}])`)
+    await send(handshake)
+    t.strictSame([statuses, heard], [[403, 403, 415], 0])
+    t.strictSame(await context.cookies(), [])
   })
 
   t.test('a page of another origin talks by callback-polling', async t => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AcknowledgedMessagesExtension } from '../../plugin/index.js'
-import { type Client, once, start, turn, type Wire } from '../helpers/harness.js'
+import { type Client, memoryLog, once, start, turn, type Wire } from '../helpers/harness.js'
 import { SocketClient } from '../helpers/socket.js'
 
 const options = { extensions: { acknowledgement: true } }
@@ -195,4 +195,38 @@ t.test('what follows the reply to a handshake is the first batch', async t => {
   one.clientId = messages[0]?.['clientId']
   t.match(await one.connect({ ext: { ack: 0 } }), [{ channel: '/welcome', data: 1 }, { ext: { ack: 2 } }], 'again, if it was lost')
   t.match(await one.connect({ ext: { ack: 2 }, advice: { timeout: 0 } }), [{ channel: '/meta/connect', ext: { ack: 3 } }])
+})
+
+t.test('answers to other messages carry nothing, whatever the application sets', async t => {
+  const { client } = await start(t, options)
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  one.session.metaConnectDeliveryOnly = false
+  one.session.deliver(null, '/a', 1)
+  t.equal((await one.send({ channel: '/b', data: 1 })).length, 1)
+  t.match(await one.connect({ ext: { ack: 1 } }), [{ data: 1 }, { ext: { ack: 2 } }])
+})
+
+t.test('a client that closes its WebSocket twice since the same message is too large for it is logged, with the option that helps', async t => {
+  const { lines, logger } = memoryLog()
+  const { app } = await start(t, { ...options, bytesPerFrame: 100_000 }, { logger })
+  const warnings = (): number => lines.filter(({ level, option }) => level === 40 && option === 'bytesPerFrame').length
+  let one = await SocketClient.open(app)
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  const { session, clientId } = one
+  session.deliver(null, '/a', 'x'.repeat(70_000))
+  for (let i = 0; i < 3; i++) {
+    t.equal(warnings(), i < 2 ? 0 : 1)
+    await connect(one, 1)
+    one.ws.close(1009, 'too large')
+    await one.closed
+    one = await SocketClient.open(app)
+    one.clientId = clientId
+  }
+  t.match(lines.find(({ option }) => option === 'bytesPerFrame'), { session: clientId, bytes: Number })
+  one.ws.close(1009)
+  await one.closed
+  t.equal(warnings(), 1, 'one to which nothing large was sent is no case of it')
 })

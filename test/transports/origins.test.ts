@@ -165,6 +165,7 @@ t.test('a client that keeps no cookies is answered after a moment, and the log n
   t.match(lines.find(({ level }) => level === 40), { option: 'trustClientSession' })
   t.match(lines.find(({ msg }) => msg === 'messages refused'), { refused: 1, codes: ['402'] })
 
+  t.match(await client().raw({ channel: '/meta/connect', connectionType: 'long-polling' }), [{ error: '402::session_unknown' }], 'who names none at all, too')
   for (const [what, cookie, clientId] of [['who names no session', undefined, 'nobody'], ['a message that is no connect', undefined, one.clientId]] as const) {
     const other = Object.assign(client(), { cookie, clientId })
     t.match(what === 'who names no session' ? await other.connect() : [await other.publish('/a', 1)], [{ error: '402::session_unknown' }], `${what} is answered at once`)
@@ -173,7 +174,7 @@ t.test('a client that keeps no cookies is answered after a moment, and the log n
   const waiting = Array.from({ length: 1_000 }, async () => await one.connect())
   await turn()
   await new Promise(resolve => setImmediate(resolve))
-  while (lines.filter(({ msg }) => msg === 'incoming request').length < 1_004) await turn()
+  while (lines.filter(({ msg }) => msg === 'incoming request').length < 1_005) await turn()
   const [reply] = await one.connect()
   t.match(reply, { error: '402::session_unknown' }, 'one more is answered at once')
   t.equal(lines.filter(({ level }) => level === 40).length, 1, 'said once a minute')
