@@ -157,15 +157,15 @@ export class Connection extends AsyncResource implements Holder, Outlet, Timed {
 
   #receive (data: RawData, isBinary: boolean): void {
     if (this.#closing !== undefined) return
-    if (isBinary) return this.#violate(UNSUPPORTED_DATA, 'binary message')
-    if ((data as Buffer).length > this.#transport.maxMessageSize) return this.#violate(TOO_BIG, 'message too big')
     this.#transport.server.counters.bytesIn += (data as Buffer).length
     // Read when its turn has come: until then, it takes no more memory than it came with.
-    this.#do(this.#incoming.run(() => this.#guard(() => this.#read(data as Buffer))))
+    this.#do(this.#incoming.run(() => this.#guard(() => this.#read(data as Buffer, isBinary))))
   }
 
-  #read (data: Buffer): Awaitable<unknown> {
+  #read (data: Buffer, isBinary: boolean): Awaitable<unknown> {
     if (this.#closing !== undefined) return
+    if (isBinary) return this.#violate(UNSUPPORTED_DATA, 'binary message')
+    if (data.length > this.#transport.maxMessageSize) return this.#violate(TOO_BIG, 'message too big')
     let body: unknown
     try {
       body = this.#transport.readJson(data.toString())

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { join } from 'node:path'
 import t from 'tap'
+import { WebSocket } from 'ws'
 import type { ChannelSettings, CometDIdentity, CometDPluginOptions } from '../../plugin/index.js'
 import { type Client, start, turn, type Wire } from '../helpers/harness.js'
 import { startKit } from '../helpers/kit.js'
@@ -114,6 +117,23 @@ t.test('guesses that are made at the same time are counted afterwards, and make 
   t.match(await client().handshake(), { error: '429::too_many_authentications' })
   clock.tick(600_000)
   t.match(await client().handshake(), { error: '403::handshake_denied' })
+})
+
+t.test('over a Unix socket, where clients have no address, nothing is counted by address', async t => {
+  const { app, cometd } = await start(t, { maxFailuresPerAddress: 1, maxSessionsPerAddress: 1, maxChannelsPerAddress: 1 })
+  cometd.policy = { canHandshake: (session, { ext }) => ext?.['authentication'] === 'good' }
+  const path = join(t.testdir(), 'socket')
+  await app.listen({ path })
+  const open = async (authentication: string): Promise<Wire> => {
+    const ws = new WebSocket(`ws+unix://${path}:/cometd`)
+    await once(ws, 'open')
+    ws.send(JSON.stringify([{ channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: ['websocket'], ext: { authentication } }]))
+    const [data] = await once(ws, 'message')
+    ws.close()
+    return JSON.parse(String(data))[0]
+  }
+  for (let i = 0; i < 3; i++) t.match(await open('guess'), { error: '403::handshake_denied' })
+  for (let i = 0; i < 3; i++) t.match(await open('good'), { successful: true })
 })
 
 t.test('failures of very many addresses do not pile up', async t => {

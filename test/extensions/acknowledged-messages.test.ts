@@ -142,6 +142,22 @@ t.test('a client that acknowledges nothing is sent it again less and less often,
   t.match(await one.connect({ ext: { ack: 9 } }), [{ data: /^3/ }, { data: /^4/ }, { data: /^5/ }, {}], 'once it acknowledges, it is served as ever')
 })
 
+t.test('what is new does not overtake what is sent again, where it goes on over a way that takes less at once', async t => {
+  const { app, client } = await start(t, { ...options, bytesPerFrame: 2_000 })
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  for (const bytes of [900, 900]) one.session.deliver(null, '/a', 'x'.repeat(bytes))
+  t.equal((await one.connect({ ext: { ack: 1 } })).length, 3)
+  one.session.deliver(null, '/a', 'new')
+  const socket = await SocketClient.open(app, { headers: { cookie: one.cookie as string } })
+  socket.clientId = one.clientId
+  await connect(socket, 1)
+  t.strictSame(socket.events('/a').map(data => (data as string).length), [900])
+  await connect(socket, 3)
+  t.strictSame(socket.events('/a').map(data => (data as string).length), [900, 900, 3])
+})
+
 t.test('what is sent again is the text that was sent first, although the object has changed', async t => {
   const { client } = await start(t, options)
   const one = client()

@@ -1,6 +1,6 @@
 import { once as nodeOnce } from 'node:events'
 import t from 'tap'
-import { memoryLog, once, start } from '../helpers/harness.js'
+import { memoryLog, once, start, turn } from '../helpers/harness.js'
 import { listen } from '../helpers/http.js'
 import { RawClient, WEBSOCKET, written } from '../helpers/raw.js'
 import { SocketClient } from '../helpers/socket.js'
@@ -71,6 +71,32 @@ t.test('what came in before the fault is answered first', async t => {
   one.raw([{ id: 'y', channel: '/a', clientId: one.clientId, data: 1 }])
   t.equal((await one.closed).code, 1007)
   t.match(one.messages.at(-1), { id: 'x', successful: true })
+})
+
+t.test('nor is what waits for its turn lost to a fault behind it; what is behind the fault is not heard', async t => {
+  for (const [fault, code] of [[Buffer.from('binary'), 1003], ['{', 1007]] as const) {
+    const { app, cometd } = await start(t)
+    const one = await SocketClient.join(app)
+    const heard: unknown[] = []
+    let goOn = (): void => {}
+    cometd.createServerChannel('/slow').addListener('message', async (session, channel, { id }) => {
+      heard.push(id)
+      await new Promise<void>(resolve => { goOn = resolve })
+    })
+    const publish = (id: string): void => one.raw([{ id, channel: '/slow', clientId: one.clientId, data: 1 }])
+    publish('x')
+    publish('y')
+    one.raw(fault)
+    publish('z')
+    for (const expected of [['x'], ['x', 'y']]) {
+      while (heard.length < expected.length) await turn()
+      t.strictSame(heard, expected)
+      goOn()
+    }
+    t.equal((await one.closed).code, code)
+    t.match(one.messages.slice(-2), [{ id: 'x', successful: true }, { id: 'y', successful: true }])
+    t.strictSame(heard, ['x', 'y'])
+  }
 })
 
 t.test('a socket without a session is closed after handshakeTimeout, whatever it sends', async t => {
