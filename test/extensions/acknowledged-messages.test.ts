@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { AcknowledgedMessagesExtension } from '../../plugin/index.js'
 import { type Client, memoryLog, once, start, turn, type Wire } from '../helpers/harness.js'
@@ -156,6 +157,44 @@ t.test('what is new does not overtake what is sent again, where it goes on over 
   t.strictSame(socket.events('/a').map(data => (data as string).length), [900])
   await connect(socket, 3)
   t.strictSame(socket.events('/a').map(data => (data as string).length), [900, 900, 3])
+})
+
+t.test('whichever answers are lost, and over which way its client goes on, every message comes, and in order', async t => {
+  const { app, client, clock } = await start(t, { ...options, bytesPerFrame: 1_000, highWaterMark: 3_000 })
+  const one = client()
+  await one.handshake({ ext: { ack: true } })
+  await one.connect({ ext: { ack: 0 } })
+  const { session } = one
+  let sent = 0
+  let ack = 1
+  const got: number[] = []
+  const step = async (loses: boolean): Promise<void> => {
+    // Not to be sent again less and less often.
+    clock.tick(2_000)
+    let messages: Wire[]
+    if (randomInt(2) === 0) {
+      messages = await one.connect({ ext: { ack }, advice: { timeout: 0 } })
+    } else {
+      const socket = await SocketClient.open(app, { headers: { cookie: one.cookie as string } })
+      socket.clientId = one.clientId
+      await socket.connect({ ext: { ack }, advice: { timeout: 0 } })
+      messages = socket.messages
+      socket.ws.terminate()
+      await turn()
+    }
+    if (loses) return
+    for (const { channel, data, ext } of messages) {
+      if (channel === '/meta/connect') ack = ext.ack
+      else got.push(data.number)
+    }
+  }
+  for (let i = 0; i < 200; i++) {
+    for (let j = randomInt(3); j > 0; j--) session.deliver(null, '/a', { number: sent++, text: 'x'.repeat(randomInt(900)) })
+    await step(randomInt(3) > 0)
+  }
+  while (session.queueLength > 0 || session.owes) await step(false)
+  const first = [...new Set(got)]
+  t.strictSame(first, Array.from({ length: sent }, (_, number) => number))
 })
 
 t.test('what is sent again is the text that was sent first, although the object has changed', async t => {
